@@ -1,0 +1,138 @@
+"""Makes the target's table fit a table version: created, columns added, types widened, NOT NULL relaxed; never dropped.
+
+Runs in the transaction of the first batch of the version. ``evolve`` does all this, ``strict`` blocks the table on any
+difference, ``ignore`` changes nothing and leaves out the columns that the target lacks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from apply import catalog, type_width
+from apply.errors import Blocked
+from apply.layout import Layout, TargetTable
+from runtime import failpoints
+from runtime.postgres import quote, spell
+
+if TYPE_CHECKING:
+    from apply.session import Session
+    from schemas.table import Column, TableSchema
+
+Policy = Literal["evolve", "strict", "ignore"]
+
+_log = structlog.get_logger()
+
+
+def ensure(session: Session, table: TableSchema, policy: Policy) -> Layout:
+    """Return where the values of this table version go, after changing the target's table as the policy says.
+
+    Raises Blocked when the policy forbids a change that is needed, or a change could lose something.
+    """
+    target = catalog.read_table(session, table.namespace, table.name)
+    types = _types(session, table) if policy != "ignore" else {}
+    statements = []
+    if policy != "ignore":
+        missing_schema = target is None and not catalog.has_schema(session, table.namespace)
+        statements = (
+            create(table, types, missing_schema=missing_schema) if target is None else alter(table, target, types)
+        )
+    if statements and policy == "strict":
+        raise Blocked(
+            f"the target's table differs from the source's, and the policy is strict: {'; '.join(statements)}",
+            "run these statements on the target yourself, or set apply.evolution: evolve",
+        )
+    if statements:
+        _run(session, table, statements)
+        created, target = target is None, catalog.read_table(session, table.namespace, table.name)
+        return layout(table, target, created=created)
+    return layout(table, target)
+
+
+def layout(table: TableSchema, target: TargetTable | None, *, created: bool = False) -> Layout:
+    """Return how a table version's columns lie in the target; raises Blocked when its key has no place there."""
+    name = spell(table.namespace, table.name)
+    if target is None:
+        raise Blocked(f"the target has no table {name}", "create it, or set apply.evolution: evolve")
+    columns, positions = [], []
+    for i, column in enumerate(table.columns):
+        found = target.column(column.name)
+        if found is not None and not found.generated:
+            columns.append(found)
+            positions.append(i)
+    missing = [table.columns[i].name for i in table.key if i not in positions]
+    if missing:
+        raise Blocked(
+            f"the target's table {name} lacks the key column {missing[0]}, or generates it",
+            f"give {name} an ordinary column {quote(missing[0])}",
+        )
+    key = tuple(positions.index(i) for i in table.key)
+    arbiter = frozenset(columns[i].name for i in key) in target.unique
+    return Layout(target, tuple(columns), tuple(positions), key, arbiter, created)
+
+
+def create(table: TableSchema, types: dict[str, str], *, missing_schema: bool) -> list[str]:
+    """Return the statements that make the table, and its schema if that is missing too."""
+    lines = [f"{quote(c.name)} {types[c.name]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
+    if table.key:
+        lines.append(f"PRIMARY KEY ({', '.join(quote(table.columns[i].name) for i in table.key)})")
+    statements = [f"CREATE SCHEMA IF NOT EXISTS {quote(table.namespace)}"] if missing_schema else []
+    return [*statements, f"CREATE TABLE {quote(table.namespace, table.name)} ({', '.join(lines)})"]
+
+
+def alter(table: TableSchema, target: TargetTable, types: dict[str, str]) -> list[str]:
+    """Return the statements that let an existing table hold every row of this version."""
+    name = quote(target.namespace, target.name)
+    return [
+        f"ALTER TABLE {name} {change}"
+        for i, column in enumerate(table.columns)
+        for change in _changes(column, target, types[column.name], in_key=i in table.key)
+    ]
+
+
+def _changes(column: Column, target: TargetTable, wanted: str, *, in_key: bool) -> list[str]:
+    name, found = quote(column.name), target.column(column.name)
+    if found is None:
+        return _added(column, wanted)
+    if found.generated:
+        return []
+    changes = []
+    if type_width.widens(type_width.parse(found.type), type_width.parse(wanted)):
+        changes.append(f"ALTER COLUMN {name} TYPE {wanted}")
+    if found.not_null and column.nullable and not in_key:
+        changes.append(f"ALTER COLUMN {name} DROP NOT NULL")
+    return changes
+
+
+def _added(column: Column, wanted: str) -> list[str]:
+    """Rows older than the column have its ``missing`` value at the source, and no event says so: the default does.
+
+    It is dropped again at once, because every event carries the value. Without such a value the column must take NULL
+    in the rows that stand in the target.
+    """
+    name = quote(column.name)
+    if column.missing is None:
+        return [f"ADD COLUMN {name} {wanted}"]
+    not_null = "" if column.nullable else " NOT NULL"
+    return [
+        f"ADD COLUMN {name} {wanted}{not_null} DEFAULT {_literal(column.missing)}",
+        f"ALTER COLUMN {name} DROP DEFAULT",
+    ]
+
+
+def _literal(text: str) -> str:
+    """Return a string literal that means the same whatever standard_conforming_strings says."""
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _types(session: Session, table: TableSchema) -> dict[str, str]:
+    return {c.name: catalog.known_type(session, c.target_type, c.fallback_type) for c in table.columns}
+
+
+def _run(session: Session, table: TableSchema, statements: list[str]) -> None:
+    failpoints.hit("apply.before_ddl")
+    for statement in statements:
+        session.run(statement)
+    failpoints.hit("apply.after_ddl")
+    _log.info("table.evolved", table=spell(table.namespace, table.name), statements=len(statements))

@@ -1,0 +1,132 @@
+"""Runs the steps of a plan against the target, set-wise. Everything happens in the session's open transaction.
+
+Ways to write rows, fastest first: straight COPY (most likely new rows; undone and done again as an upsert if a key
+exists after all), single prepared statements in one round trip (a handful of rows), COPY into a staging table followed
+by one statement, and apply.rebuild where those would clash.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from psycopg import errors
+
+from apply.copy_lines import copy_lines, parameters, selected
+from apply.rebuild import Rebuilder
+from apply.staging import Staging
+from apply.steps import Delete, Erase, Insert, KeyUpdate, Patch, Plan, Step, Truncate, Upsert
+from runtime import failpoints
+
+if TYPE_CHECKING:
+    from apply.session import Session
+    from apply.sql import Statements
+    from apply.steps import FullRow, Key
+
+#: Up to so many rows, single statements in one round trip beat the staging table.
+FEW: Final = 20
+
+
+class Writer:
+    """Writes plans of one table version. ``rebuild``: a unique value may be handed from row to row in the batch."""
+
+    def __init__(self, session: Session, statements: Statements, *, rebuild: bool = False) -> None:
+        self._session, self._sql, self._rebuild = session, statements, rebuild
+        self._staging = Staging(session, statements)
+
+    def write(self, plan: Plan) -> int:
+        """Run the steps in order; return how many rows that must exist were missing.
+
+        Raises the driver's errors; the transaction must then be rolled back.
+        """
+        if self._must_rebuild(plan):
+            return Rebuilder(self._session, self._sql).write(plan)
+        missing, empty = plan.missing, self._sql.layout.created
+        for i, step in enumerate(plan.steps):
+            if i:
+                failpoints.hit("apply.mid_batch")
+            missing += self._write(step, empty=empty)
+            empty = isinstance(step, Truncate)
+        return missing
+
+    def _must_rebuild(self, plan: Plan) -> bool:
+        if any(isinstance(step, KeyUpdate) and step.crossing for step in plan.steps):
+            return True
+        changes = any(isinstance(step, Patch | KeyUpdate | Upsert) for step in plan.steps)
+        if changes and not self._sql.layout.updatable:
+            return not self._only_fills(plan)
+        return changes and self._rebuild
+
+    def _only_fills(self, plan: Plan) -> bool:
+        """Whether all there is to do is to fill a table that is empty by then."""
+        fills = plan.steps[-1:] if self._sql.layout.created or isinstance(plan.steps[0], Truncate) else []
+        return all(isinstance(step, Upsert) for step in fills) and len(plan.steps) == len(fills) + isinstance(
+            plan.steps[0], Truncate
+        )
+
+    def _write(self, step: Step, *, empty: bool) -> int:
+        match step:
+            case Truncate():
+                self._session.run(self._sql.truncate())
+            case Delete(keys):
+                self._delete(keys)
+            case KeyUpdate(patches):
+                return sum(self._update(patch) for patch in patches)
+            case Patch():
+                return self._update(step)
+            case Upsert(rows):
+                self._upsert(self._own(rows), created=step.created, empty=empty)
+            case Insert(rows):
+                self._copy(self._own(rows))
+            case Erase(rows, counts):
+                return self._erase(self._own(rows), counts)
+        return 0
+
+    def _own(self, rows: list[FullRow]) -> list[FullRow]:
+        return selected(rows, self._sql.layout.positions)
+
+    def _delete(self, keys: list[Key]) -> None:
+        if len(keys) <= FEW:
+            self._session.many(self._sql.delete_one(), map(parameters, keys))
+            return
+        self._staging.keys(keys)
+        self._session.run(self._sql.delete_staged())
+
+    def _update(self, patch: Patch) -> int:
+        if len(patch.keys) <= FEW:
+            columns, values = self._staging.within(patch)
+            rows = [parameters((*new, *key)) for new, key in zip(values, patch.keys, strict=True)]
+            affected = self._session.many(self._sql.update_one(columns), rows) if columns else len(rows)
+        else:
+            columns = self._staging.patch(patch)
+            affected = self._session.run(self._sql.update_staged(columns)).rowcount if columns else len(patch.keys)
+        return len(patch.keys) - affected
+
+    def _upsert(self, rows: list[FullRow], *, created: bool, empty: bool) -> None:
+        if empty:
+            self._copy(rows)
+        elif len(rows) <= FEW:
+            self._session.many(self._sql.upsert_one(), map(parameters, rows))
+        elif not (created and self._copied(rows)):
+            self._staging.rows(rows)
+            self._session.run(self._sql.upsert_staged())
+
+    def _copied(self, rows: list[FullRow]) -> bool:
+        """Copy rows straight into the table; undo it and return False when one of the keys exists.
+
+        Exact, because the key is unique at the target: a row that stands there cannot be doubled.
+        """
+        self._session.run("SAVEPOINT straight")
+        try:
+            self._copy(rows)
+        except errors.UniqueViolation:
+            self._session.run("ROLLBACK TO SAVEPOINT straight")
+            return False
+        self._session.run("RELEASE SAVEPOINT straight")
+        return True
+
+    def _copy(self, rows: list[FullRow]) -> None:
+        self._session.copy(self._sql.copy(), copy_lines(rows))
+
+    def _erase(self, rows: list[FullRow], counts: list[int]) -> int:
+        self._staging.counted(rows, counts)
+        return sum(counts) - self._session.run(self._sql.erase_staged()).rowcount

@@ -1,0 +1,1 @@
+"""Source log and snapshot -> topics. Knows nothing of the target."""

@@ -1,0 +1,391 @@
+"""The snapshot engine: decides, batch by batch, what of the stream and of the chunks is published, and in which order.
+
+No input or output of its own but through the source and the pool, which a simulation replaces in tests. Rule numbers
+refer to docs/snapshot-merge.md.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import structlog
+
+from capture.snapshot.load import Load
+from capture.snapshot.overlay import Overlay
+from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable, key_text
+from capture.tables import TableState, ranges
+from runtime import failpoints
+from schemas.block import Block, Op, Origin, Row, Transaction
+from schemas.order import OrderKey
+from schemas.positions import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from capture.snapshot.workers import Outcome, Pool
+    from capture.source import Batch, Source, Visibility
+    from schemas.table import TableSchema
+
+log = structlog.get_logger()
+
+#: Rows of a chunk that are handed to the publisher at a time.
+ROWS_PER_BLOCK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run of capture begins: its numbers in the order key and the last transaction that was read."""
+
+    incarnation: int
+    run: int
+    at: Transaction
+
+
+class Engine:
+    """All tables of one run. Call :meth:`absorb` for each batch, then :meth:`advance` when between transactions."""
+
+    def __init__(
+        self, source: Source, pool: Pool, standing: Standing, tables: dict[str, TableState], spool: Path
+    ) -> None:
+        self.tables = tables
+        self.at = standing.at
+        self._standing, self._source, self._pool, self._spool = standing, source, pool, spool
+        self._ordinal = 0
+        self._tickets: dict[int, tuple[str, Load]] = {}
+        self._by_name: dict[tuple[str, str], TableState] = {}
+        self._parts: dict[str, Iterator[Block]] = {}
+
+    # --- what changes from outside ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the run: pending tables get a new floor, loading ones are tracked from here (rules 3 and 10)."""
+        fence = self._source.fence()
+        for state in self.tables.values():
+            if state.record.phase is Phase.SNAPSHOTTING:
+                state.load = Load.begin(state.record, fence, self._spool)
+        self.settle()
+
+    def settle(self) -> None:
+        """Tables were added, removed or requested: note where their snapshots may open, after all of it."""
+        self._by_name = {(s.found.namespace, s.found.table): s for s in self.tables.values() if s.found is not None}
+        waiting = [s for s in self.tables.values() if s.record.phase is Phase.PENDING and s.floor is None and s.found]
+        if waiting:
+            floor = self._source.now()
+            for state in waiting:
+                state.floor = floor
+
+    def resync(self, name: str, reason: str) -> None:
+        """Ask for a new snapshot of a table; :meth:`settle` must follow."""
+        self._parts.pop(name, None)
+        self.tables[name].request(reason)
+
+    def halt(self, name: str, phase: Phase, reason: str, fix: str) -> None:
+        """Publish nothing more of a table until somebody acts."""
+        self._parts.pop(name, None)
+        self.tables[name].halt(phase, reason, fix)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any snapshot is under way or waiting to open."""
+        return any(s.record.phase in (Phase.PENDING, Phase.SNAPSHOTTING) for s in self.tables.values())
+
+    # --- the stream ------------------------------------------------------------------------------------------------
+
+    def absorb(self, batch: Batch) -> Iterator[Block]:
+        """Yield what of a batch is published now; the rest is set aside or belongs to no table of ours."""
+        for block in batch.blocks:
+            state = self._by_name.get((block.table.namespace, block.table.name))
+            if state is not None:
+                yield from self._stream(state, block)
+        for name, reason in batch.lost.items():
+            if name in self.tables:
+                self._lose(self.tables[name], reason)
+        if batch.at is not None:
+            self.at = batch.at
+
+    def _stream(self, state: TableState, block: Block) -> Iterator[Block]:
+        if state.record.phase not in (Phase.SNAPSHOTTING, Phase.STREAMING):
+            return
+        if block.table.keyless != state.record.keyless:
+            self._lose(state, "its key was added or dropped")
+            return
+        block.incarnation = self._standing.incarnation
+        if state.load is not None and state.record.keyless:
+            state.load.aside.add(block)
+            return
+        if state.load is not None:
+            state.load.see(block)
+        yield self._sent(state, block)
+
+    def _lose(self, state: TableState, reason: str) -> None:
+        if state.record.phase in (Phase.SNAPSHOTTING, Phase.STREAMING):
+            self._parts.pop(state.record.table, None)
+            state.halt(Phase.NEEDS_RESYNC, reason, f"ferryman resync PIPELINE '{state.record.table}'")
+            log.error("table_needs_resync", table=state.record.table, reason=reason)
+
+    # --- between two transactions ----------------------------------------------------------------------------------
+
+    def advance(self) -> Iterator[Block]:
+        """Open, ask, publish chunks, finish: whatever can go on now. Only between two transactions (rule 8)."""
+        for state in list(self.tables.values()):
+            if self._may_open(state):
+                yield from self._open(state)
+        self._collect()
+        for state in list(self.tables.values()):
+            if state.load is not None:
+                yield from self._land(state, state.load)
+                self._finish(state)
+        self._ask()
+
+    def _may_open(self, state: TableState) -> bool:
+        """Rule 10: the request is saved, and the stream is past a place read after the request and after this start."""
+        return (
+            state.record.phase is Phase.PENDING
+            and state.saved
+            and state.floor is not None
+            and self._source.passed(state.floor)
+        )
+
+    def _open(self, state: TableState) -> Iterator[Block]:
+        failpoints.hit("capture.before_open")
+        schema = self._source.schema(state.found) if state.found else None
+        if schema is None:
+            return
+        yield self._sent(state, self._snapshot_block(schema, [None], Op.TRUNCATE, Origin.OPENING))
+        state.change(phase=Phase.SNAPSHOTTING, reason=None, fix=None, started_ms=_now_ms())
+        state.load = Load.begin(state.record, self._source.fence(), self._spool)
+        failpoints.hit("capture.opened")
+        log.info("snapshot_opened", table=state.record.table, generation=state.record.generation)
+
+    # --- chunks ----------------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        for state in self.tables.values():
+            if state.load is None or state.found is None or self._pool.free() <= 0:
+                continue
+            if self._source.settled(state.load.fence):
+                self._ask_for(state, state.load)
+
+    def _ask_for(self, state: TableState, load: Load) -> None:
+        assert state.found is not None
+        self._cut(state, load)
+        while self._pool.free() > 0 and (asked := load.next()) is not None:
+            ticket = self._pool.ask(
+                ChunkRequest(
+                    self._source.connection(), state.found, asked.plan, asked.index, asked.keys, self._spool
+                )
+            )
+            load.asked(ticket, asked)
+            self._tickets[ticket] = (state.record.table, load)
+
+    def _cut(self, state: TableState, load: Load) -> None:
+        """Plan the chunks: by the saved plan when there is one (a worker tells when it died)."""
+        if load.plan is not None or state.found is None:
+            return
+        saved = state.record.plan
+        if saved is not None:
+            load.use(saved["plan"], saved["chunks"], same=True)
+            return
+        plan, chunks, rows = self._source.plan(state.found)
+        load.use(plan, chunks, same=False)
+        state.change(plan={"plan": plan, "chunks": chunks}, done=(), rows_done=0, rows_total=rows)
+
+    def _collect(self) -> None:
+        for ticket, outcome in self._pool.finished():
+            name, load = self._tickets.pop(ticket, (None, None))
+            state = self.tables.get(name) if name is not None else None
+            if load is None or state is None or state.load is not load:
+                _discard(outcome)
+            elif isinstance(outcome, SourceError):
+                load.drop(ticket)
+                self._failed(state, outcome)
+            elif outcome.stale or not load.holds(ticket):
+                self._replan(state, load, ticket, outcome)
+            else:
+                failpoints.hit("capture.chunk_read")
+                load.land(ticket, outcome)
+                if not self._source.passed(outcome.upto):
+                    self._source.now()
+
+    def _failed(self, state: TableState, error: SourceError) -> None:
+        if isinstance(error, SourceUnavailable):
+            raise error
+        state.halt(Phase.BLOCKED, error.what, error.fix)
+        log.error("snapshot_blocked", table=state.record.table, reason=error.what)
+
+    def _replan(self, state: TableState, load: Load, ticket: int, chunk: ChunkRead) -> None:
+        """Rule 2: the table was rewritten; its chunks are cut anew."""
+        holds = load.holds(ticket)
+        load.drop(ticket)
+        _discard(chunk)
+        if holds:
+            load.replan()
+            state.change(plan=None, done=(), rows_done=0)
+            log.info("snapshot_planned_again", table=state.record.table)
+
+    def _land(self, state: TableState, load: Load) -> Iterator[Block]:
+        ready = [t for t, chunk in load.landed.items() if self._source.passed(chunk.upto)]
+        for ticket in ready:
+            yield from self._publish(state, load, ticket)
+
+    def _publish(self, state: TableState, load: Load, ticket: int) -> Iterator[Block]:
+        chunk = load.landed[ticket]
+        if not chunk.visibility.after(load.fence):  # rule 3
+            self._again(load, ticket, chunk, "a transaction older than the snapshot was still running")
+        elif state.record.keyless:
+            yield from self._keyless(state, load, ticket)
+        else:
+            unseen = load.track.unseen(chunk.visibility)
+            if any(change.table != chunk.schema for change in unseen):  # rule 5
+                self._again(load, ticket, chunk, "the table's columns changed after the chunk was read")
+            else:
+                yield from self._keyed(state, load, ticket, Overlay(unseen))
+
+    def _again(self, load: Load, ticket: int, chunk: ChunkRead, reason: str) -> None:
+        load.drop(ticket)
+        _discard(chunk)
+        log.info("chunk_read_again", reason=reason)
+
+    def _keyed(self, state: TableState, load: Load, ticket: int, overlay: Overlay) -> Iterator[Block]:
+        """Publish a chunk under the position of the last transaction read, unseen events laid over it (rule 6)."""
+        chunk, asked, count = load.landed[ticket], load.out[ticket], 0
+        schema = chunk.schema
+        rows = self._source.rows(chunk)
+        while part := list(islice(rows, ROWS_PER_BLOCK)):
+            settled = _settle(schema, part, overlay, load.todo.keys)
+            count += len(settled)
+            if settled:
+                yield self._sent(state, self._snapshot_block(schema, settled, Op.READ, Origin.CHUNK))
+        load.todo.keys.difference_update(key for key in asked.keys if key not in overlay.touched)
+        if not asked.keys:
+            load.done.add(asked.index)
+        self._published(state, load, ticket, chunk, count)
+
+    def _keyless(self, state: TableState, load: Load, ticket: int) -> Iterator[Block]:
+        """Publish a truncate, the whole table, then what was set aside and not seen, all in this run (rule 9).
+
+        The table may be large and its events are set aside anyway, so one block goes at a time and the stream is read
+        between two of them.
+        """
+        name, chunk = state.record.table, load.landed[ticket]
+        parts = self._parts.setdefault(name, self._whole(chunk))
+        block = next(parts, None)
+        if block is not None:
+            yield self._sent(state, block)
+            return
+        del self._parts[name]
+        for aside in load.aside.blocks():
+            unseen = self._rekeyed(aside, chunk.visibility)
+            if len(unseen):
+                yield self._sent(state, unseen)
+        load.aside.clear()
+        load.done.add(0)
+        self._published(state, load, ticket, chunk, chunk.rows)
+
+    def _whole(self, chunk: ChunkRead) -> Iterator[Block]:
+        yield self._snapshot_block(chunk.schema, [None], Op.TRUNCATE, Origin.OPENING)
+        rows = self._source.rows(chunk)
+        while part := list(islice(rows, ROWS_PER_BLOCK)):
+            yield self._snapshot_block(chunk.schema, list(part), Op.READ, Origin.CHUNK)
+
+    def _published(self, state: TableState, load: Load, ticket: int, chunk: ChunkRead, count: int) -> None:
+        load.drop(ticket)
+        _discard(chunk)
+        state.change(done=ranges(load.done), rows_done=state.record.rows_done + count)
+        failpoints.hit("capture.chunk_published")
+
+    def _finish(self, state: TableState) -> None:
+        """Rule 11: a table with nothing left to read is loaded at the newest key in its topic."""
+        if state.load is None or not state.load.complete or state.newest is None:
+            return
+        failpoints.hit("capture.before_loaded")
+        state.load = None
+        loaded = state.newest.pack().hex()
+        state.change(phase=Phase.STREAMING, loaded=loaded, newest=None, todo=(), loaded_ms=_now_ms())
+        log.info("table_loaded", table=state.record.table, rows=state.record.rows_done)
+
+    # --- blocks of this run ----------------------------------------------------------------------------------------
+
+    def _snapshot_block(self, schema: TableSchema, rows: list[Row | None], op: Op, origin: Origin) -> Block:
+        """Return rows as a block under (position of the last transaction read, this run, running ordinals)."""
+        n = len(rows)
+        return Block(
+            schema, [self._here()], self._standing.incarnation, self._standing.run, origin,
+            ops=[op] * n, tx=[0] * n, ordinals=self._ordinals(n), before=[None] * n, after=rows,
+            last=[True] * n, key_change=[False] * n,
+        )  # fmt: skip
+
+    def _rekeyed(self, block: Block, seen: Visibility) -> Block:
+        """Return the unseen rows of a set-aside block under this run: they do not keep their own position."""
+        keep = [i for i in range(len(block)) if not seen.includes(block.transactions[block.tx[i]])]
+        n = len(keep)
+        return Block(
+            block.table, [self._here()], self._standing.incarnation, self._standing.run, Origin.LOG,
+            ops=[block.ops[i] for i in keep], tx=[0] * n, ordinals=self._ordinals(n),
+            before=[block.before[i] for i in keep], after=[block.after[i] for i in keep],
+            last=[True] * n, key_change=[False] * n,
+        )  # fmt: skip
+
+    def _here(self) -> Transaction:
+        return Transaction(self.at.position, self.at.committed_us, "")
+
+    def _ordinals(self, n: int) -> list[int]:
+        """Return the next n ordinals: they run on over all chunks, tables and truncates of a run (rule 14)."""
+        first = self._ordinal
+        self._ordinal += 2 * n
+        return list(range(first, self._ordinal, 2))
+
+    def _sent(self, state: TableState, block: Block) -> Block:
+        """Note the newest key of a table that is not yet loaded; what is published again does not move it back."""
+        if state.record.phase is not Phase.STREAMING:
+            position = block.transactions[block.tx[-1]].position
+            ordinal = block.ordinals[-1] + (1 if block.key_change[-1] else 0)
+            key = OrderKey(block.incarnation, position, block.run, ordinal)
+            state.newest = key if state.newest is None else max(state.newest, key)
+        return block
+
+    def topic(self, block: Block) -> str:
+        """Return the topic of a block's table."""
+        return self._by_name[block.table.namespace, block.table.name].record.topic
+
+    # --- saving ----------------------------------------------------------------------------------------------------
+
+    def unsaved(self) -> list[TableState]:
+        """Return the tables whose record must be saved, with what the loading adds to it."""
+        for state in self.tables.values():
+            self._note(state)
+        return [s for s in self.tables.values() if not s.saved]
+
+    def _note(self, state: TableState) -> None:
+        if state.load is None:
+            return
+        todo = tuple(sorted(state.load.todo.keys))
+        newest = state.newest.pack().hex() if state.newest else state.record.newest
+        if (todo, newest) != (state.record.todo, state.record.newest):
+            state.change(todo=todo, newest=newest)
+
+
+def _settle(schema: TableSchema, rows: list[Row], overlay: Overlay, todo: set[tuple[str, ...]]) -> list[Row | None]:
+    """Return the rows as they must be published; what is published whole need not be read again (rule 7)."""
+    if not overlay.touched and not overlay.wiped and not todo:
+        return list(rows)
+    out: list[Row | None] = []
+    for row in rows:
+        settled = overlay.row(key_text(schema, row), row)
+        if settled is not None:
+            todo.discard(key_text(schema, settled))
+            out.append(settled)
+    return out
+
+
+def _discard(outcome: Outcome) -> None:
+    if isinstance(outcome, ChunkRead) and outcome.path is not None:
+        outcome.path.unlink(missing_ok=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,109 @@
+"""``ferryman capture``: runs until it is told to stop, and begins again at the saved position after every failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from capture.control import ControlReader
+from capture.loop import Loop
+from capture.positions import PositionsWriter, SaveFailed
+from capture.publisher import DeliveryFailed, Publisher
+from capture.run import Parts, Run
+from capture.snapshot.workers import WorkerPool
+from capture.source import SourceError, SourceUnavailable
+from capture.sources.postgres.source import PostgresSource
+from runtime import http, metrics
+from runtime.errors import FerrymanError, Unreachable
+from runtime.schema_store import SchemaWriter
+
+if TYPE_CHECKING:
+    from runtime.config import Pipeline
+    from runtime.signals import Stop
+
+log = structlog.get_logger()
+
+#: Pause before a new run after a failure, in seconds: doubled each time up to the longest, back after a whole save.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 15.0
+
+#: What ends a run but not the daemon.
+_REWIND = (DeliveryFailed, SaveFailed, SourceUnavailable, Unreachable)
+
+
+def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
+    """Capture until ``stop`` is requested; return the exit code.
+
+    Raises FerrymanError when the source or the brokers refuse us for good.
+    """
+    health = http.Health("capture")
+    address = http.serve(http_address, health)
+    log.info("capture_started", pipeline=pipeline.pipeline, http=address)
+    spool = _spool(pipeline.pipeline)
+    try:
+        return _Daemon(pipeline, spool, address, health).run(stop)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+class _Daemon:
+    def __init__(self, pipeline: Pipeline, spool: Path, address: str, health: http.Health) -> None:
+        self._pipeline, self._spool, self._address, self._health = pipeline, spool, address, health
+        self._pause = _FIRST_PAUSE_S
+
+    def run(self, stop: Stop) -> int:
+        while not stop.requested:
+            try:
+                self._one(stop)
+            except _REWIND as error:
+                metrics.CAPTURE_REWINDS.labels(type(error).__name__).inc()
+                log.warning("capture_rewinds", reason=str(error), cause=type(error).__name__, pause_s=self._pause)
+                self._health.ready = False
+                stop.wait(self._pause)
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+            except SourceError as error:
+                raise FerrymanError(error.what, "source", error.fix) from error
+        log.info("capture_stopped", pipeline=self._pipeline.pipeline)
+        return 0
+
+    def _one(self, stop: Stop) -> None:
+        """One run, from its start record until the stop or a failure."""
+        one = Run(self._pipeline, self._parts(), self._spool, self._address)
+        try:
+            one.begin()
+            loop = Loop(one)
+            while not stop.requested:
+                loop.turn()
+                self._health.beat()
+                self._pause = _FIRST_PAUSE_S
+            loop.finish()
+        finally:
+            one.close()
+
+    def _parts(self) -> Parts:
+        pipeline, topics, kafka = self._pipeline, self._pipeline.topics, self._pipeline.kafka
+        assert pipeline.source is not None, "the configuration was loaded with its source section"
+        source = PostgresSource(pipeline.pipeline, pipeline.source, pipeline.tables)
+        return Parts(
+            source=source,
+            publisher=Publisher(pipeline, source, SchemaWriter(kafka, topics, pipeline.pipeline), source.keep_alive),
+            positions=PositionsWriter(kafka, topics, pipeline.pipeline),
+            pool=WorkerPool(source.chunk_reader(), pipeline.source.snapshot.workers),
+            control=lambda offset: ControlReader(kafka, topics, pipeline.pipeline, offset),
+        )
+
+
+def _spool(pipeline: str) -> Path:
+    """Return a fresh folder for the rows of chunks; folders of daemons that died are cleared away."""
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"ferryman-{pipeline}-*.spool"):
+        pid = left.name.removesuffix(".spool").rpartition("-")[2]
+        if not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = parent / f"ferryman-{pipeline}-{os.getpid()}.spool"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

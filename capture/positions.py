@@ -1,0 +1,108 @@
+"""The positions topic as capture writes it: start records, and the save that follows every acknowledgement."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from runtime import kafka, positions
+from schemas.naming import positions_topic
+from schemas.positions import Positions, StartRecord, StreamRecord, TableRecord, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from confluent_kafka import Message
+
+    from runtime.config import KafkaConfig, TopicsConfig
+    from schemas.positions import Record
+
+#: Compaction may not take a record away while a late save of a replaced daemon could still void its successor.
+_COMPACTION_LAG_MS = 24 * 3600 * 1000
+
+
+class SaveFailed(Exception):
+    """A record could not be made durable; the run must rewind."""
+
+
+class PositionsWriter:
+    """Saves where one run of capture stands. A save is whole only when its stream record, the last one, is durable."""
+
+    def __init__(self, config: KafkaConfig, topics: TopicsConfig, pipeline: str) -> None:
+        self._config, self._topics, self._pipeline = config, topics, pipeline
+        self._topic = positions_topic(pipeline)
+        self._producer = kafka.producer(config)
+        self.run = 0
+
+    def standing(self) -> Positions:
+        """Return what stands in the topic now, without touching it."""
+        return positions.read(self._config, self._pipeline)
+
+    def begin(self) -> Positions:
+        """Append a start record, whose offset makes the new run, and return what stood before it, saved again under it.
+
+        Rule 13 of docs/snapshot-merge.md: from here on nothing that an earlier run still saves counts.
+        """
+        self._ensure_topic()
+        source = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
+        start = StartRecord(uuid.uuid4().hex, source, time.time_ns() // 1_000_000)
+        self.run = self._append([start]) + 1
+        standing, stale = self._standing()
+        standing = standing.succeeded_by(self.run)
+        self._append(standing.records())
+        self._clean(stale)
+        return standing
+
+    def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None:
+        """Make the records durable, the stream's last; raises SaveFailed."""
+        self._append([*tables, stream])
+
+    def close(self) -> None:
+        """Let go of the producer; everything saved is durable already."""
+        self._producer.flush(10)
+
+    def _standing(self) -> tuple[Positions, list[bytes]]:
+        """Return the records in force, and the keys of those that the new run replaces."""
+        standing, keys = Positions(), []
+        for offset, key, value in kafka.read_all(self._config, self._topic):
+            if offset != self.run - 1 and value is not None:
+                keys.append(key)
+            standing.add(offset, key, value)
+        return standing, keys
+
+    def _append(self, records: Iterable[Record]) -> int:
+        """Append records and wait until all are durable; return the last one's offset."""
+        failures: list[str] = []
+        offsets: list[int] = []
+
+        def delivered(error: object, message: Message) -> None:
+            if error is not None:
+                failures.append(str(error))
+            else:
+                offsets.append(int(message.offset() or 0))
+
+        for record in records:
+            key, value = encode(record)
+            self._producer.produce(self._topic, value, key, partition=0, on_delivery=delivered)
+        left = self._producer.flush(60)
+        if failures or left:
+            self._producer.purge()
+            raise SaveFailed(failures[0] if failures else "the brokers did not acknowledge within 60 s")
+        return max(offsets, default=-1)
+
+    def _clean(self, keys: list[bytes]) -> None:
+        for key in dict.fromkeys(keys):
+            self._producer.produce(self._topic, None, key, partition=0)
+        self._producer.flush(60)
+
+    def _ensure_topic(self) -> None:
+        settings = {
+            "cleanup.policy": "compact",
+            "min.compaction.lag.ms": str(_COMPACTION_LAG_MS),
+            "max.message.bytes": str(self._topics.max_message_bytes),
+        }
+        kafka.ensure_topic(self._config, self._topic, 1, self._topics.replication_factor, settings)
+
+

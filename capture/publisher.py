@@ -1,0 +1,137 @@
+"""Blocks -> messages -> topics, and the certainty that all of them arrived."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import KafkaException
+
+from runtime import kafka, metrics
+from schemas.avro import envelope_schema, key_schema
+from schemas.codec import BlockEncoder
+from schemas.naming import schemas_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from capture.source import Source
+    from runtime.config import Pipeline
+    from runtime.schema_store import SchemaWriter
+    from schemas.block import Block
+    from schemas.codec import Message
+    from schemas.table import TableSchema
+
+log = structlog.get_logger()
+
+#: Longest time without a word to the source while the brokers take nothing.
+_BREATH_S = 1.0
+
+
+class DeliveryFailed(Exception):
+    """A message did not arrive: nothing after the saved position counts, the run must rewind."""
+
+
+class Publisher:
+    """Publishes blocks in order for each topic; :meth:`flush` returns once all of them are acknowledged.
+
+    ``meanwhile`` is called about once a second while the brokers make us wait, so that the source's protocol stays
+    alive. No message has a callback of its own: only errors are reported.
+    """
+
+    def __init__(self, pipeline: Pipeline, source: Source, schemas: SchemaWriter, meanwhile: Callable[[], None]) -> None:
+        self._pipeline, self._source, self._schemas, self._meanwhile = pipeline, source, schemas, meanwhile
+        self._failure: str | None = None
+        self._producer = kafka.producer(
+            pipeline.kafka, on_delivery=self._delivered, **{"delivery.report.only.error": True}
+        )
+        self._topics: set[str] = set()
+        self._encoders: dict[tuple[TableSchema, str], BlockEncoder] = {}
+        self._breath = time.monotonic()
+
+    def publish(self, topic: str, block: Block) -> None:
+        """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed."""
+        encoder = self._encoder(block.table, topic)
+        messages = encoder.encode(block)
+        for message in messages:
+            self._produce(topic, message)
+        self._producer.poll(0)
+        metrics.capture_published(topic, block)
+        self._check()
+
+    def flush(self) -> None:
+        """Return once every message handed over is acknowledged; raises DeliveryFailed when one is not."""
+        while self._producer.flush(_BREATH_S):
+            self._meanwhile()
+            self._check()
+        self._check()
+
+    def close(self) -> None:
+        """Throw away whatever is not delivered: the saved position knows nothing of it."""
+        self._producer.purge()
+        self._producer.flush(5)
+
+    def _produce(self, topic: str, message: Message) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, message.value, message.key, partition=0, headers=message.headers or None)
+            except BufferError:
+                self._producer.poll(0.1)
+                self._check()
+                if time.monotonic() - self._breath > _BREATH_S:
+                    self._meanwhile()
+                    self._breath = time.monotonic()
+            except KafkaException as error:
+                raise DeliveryFailed(str(error.args[0].str() if error.args else error)) from error
+            else:
+                return
+
+    def _delivered(self, error: object, _message: object) -> None:
+        if error is not None and self._failure is None:
+            self._failure = str(error)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise DeliveryFailed(self._failure)
+
+    def _encoder(self, table: TableSchema, topic: str) -> BlockEncoder:
+        encoder = self._encoders.get((table, topic))
+        if encoder is None:
+            self._ensure_topic(topic)
+            encoder = self._encoders[table, topic] = self._new_encoder(table, topic)
+        return encoder
+
+    def _new_encoder(self, table: TableSchema, topic: str) -> BlockEncoder:
+        """Store the table version's schemas durably, then return what encodes its blocks."""
+        envelope, key = envelope_schema(table, topic), key_schema(table, topic)
+        encoder = BlockEncoder(
+            table,
+            topic,
+            self._pipeline.pipeline,
+            [self._source.converter(column) for column in table.columns],
+            register=self._schemas.register,
+        )
+        log.info("schema_stored", topic=topic, columns=len(table.columns), keyless=key is None, name=envelope["name"])
+        return encoder
+
+    def _ensure_topic(self, topic: str) -> None:
+        if topic in self._topics:
+            return
+        if self._pipeline.topics.create:
+            kafka.ensure_topic(
+                self._pipeline.kafka,
+                topic,
+                self._pipeline.topics.partitions,
+                self._pipeline.topics.replication_factor,
+                self._settings(),
+            )
+        self._topics.add(topic)
+
+    def _settings(self) -> dict[str, str]:
+        topics = self._pipeline.topics
+        return {
+            "cleanup.policy": topics.cleanup,
+            "retention.ms": str(topics.retention_ms),
+            "max.message.bytes": str(topics.max_message_bytes),
+        }

@@ -1,0 +1,236 @@
+"""One run of capture: from a start record to the next. Everything it holds is thrown away when it ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from capture.discovery import Discovery
+from capture.engine import Engine, Standing
+from capture.source import HistoryLost, SourceUnavailable
+from capture.tables import TableState
+from runtime import metrics
+from runtime.failpoints import hit
+from schemas.block import Transaction
+from schemas.order import OrderKey
+from schemas.positions import Phase, Positions, StreamRecord, TableRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from capture.snapshot.workers import Pool
+    from capture.source import Batch, Resume, Source
+    from runtime.config import CaptureConfig, Pipeline
+    from schemas.block import Block
+    from schemas.control import ControlRecord
+
+log = structlog.get_logger()
+
+
+class Remembers(Protocol):
+    """Where a run saves what it knows: :class:`capture.positions.PositionsWriter`, or a simulation."""
+
+    run: int
+
+    def standing(self) -> Positions: ...
+    def begin(self) -> Positions: ...
+    def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None: ...
+    def close(self) -> None: ...
+
+
+class Publishes(Protocol):
+    """Whoever carries blocks to topics: :class:`capture.publisher.Publisher`, or a simulation."""
+
+    def publish(self, topic: str, block: Block) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Requests(Protocol):
+    """Where requests come from: :class:`capture.control.ControlReader`, or a simulation."""
+
+    offset: int
+
+    def poll(self) -> list[ControlRecord]: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run works with; all of it ends with the run. ``control`` opens the control topic at an offset."""
+
+    source: Source
+    publisher: Publishes
+    positions: Remembers
+    pool: Pool
+    control: Callable[[int], Requests]
+
+
+class Run:
+    """What one run knows; :class:`capture.loop.Loop` drives it."""
+
+    engine: Engine
+
+    def __init__(self, pipeline: Pipeline, parts: Parts, spool: Path, address: str | None = None) -> None:
+        self.source, self.publisher = parts.source, parts.publisher
+        self.settings: CaptureConfig = pipeline.capture
+        self._pipeline, self._parts, self._spool, self._address = pipeline, parts, spool, address
+        self._positions = parts.positions
+        self._control: Requests | None = None
+        self._resume: Resume | None = None
+        self._dirty = True
+        self._discovered_at = 0.0
+
+    def begin(self) -> None:
+        """Take the source's stream, then the positions topic, then look at the tables.
+
+        In this order: whoever holds the stream is the only daemon, so its start record voids nobody's work.
+        Raises SourceError, SourceUnavailable, KafkaUnavailable or SaveFailed.
+        """
+        self._identity = self.source.prepare()
+        before = self._positions.standing()
+        lost = self._start_stream(before.stream)
+        standing = self._positions.begin()
+        if _resume(standing.stream) != _resume(before.stream):
+            raise SourceUnavailable("another capture daemon saved its position while this one started")
+        hit("capture.started")
+        self._stand(standing, lost)
+
+    def _start_stream(self, saved: StreamRecord | None) -> HistoryLost | None:
+        """Open the stream where the last run ended; where that is impossible, from now on, and say why."""
+        try:
+            if saved is None:
+                self.source.start(None, self._identity)
+            else:
+                self.source.start(saved.resume, saved.identity)
+        except HistoryLost as lost:
+            self.source.start(None, self._identity)
+            return lost
+        return None
+
+    def _stand(self, standing: Positions, lost: HistoryLost | None) -> None:
+        """Take up the saved tables and numbers; a broken history raises the incarnation (rule 16)."""
+        saved = standing.stream
+        self._incarnation = saved.incarnation if saved else 0
+        at = Transaction(saved.position, saved.committed_us, "") if saved else Transaction(0, 0, "")
+        if saved is None or lost is not None:
+            # Wall-clock seconds, so that a lost positions topic cannot bring an old incarnation back.
+            self._incarnation, at = max(self._incarnation + 1, int(time.time())), Transaction(0, 0, "")
+        tables = {name: TableState(record, saved=True) for name, record in standing.tables.items()}
+        for state in tables.values():
+            if state.record.newest is not None:
+                state.newest = OrderKey.unpack(bytes.fromhex(state.record.newest))
+        begins = Standing(self._incarnation, self._positions.run, at)
+        self.engine = Engine(self.source, self._parts.pool, begins, tables, self._spool)
+        self._discovery = Discovery(self.engine, self._pipeline.pipeline, self._positions.run)
+        if lost is not None:
+            self._give_up(lost)
+        self._control = self._parts.control(saved.control_offset if saved else 0)
+        self.discover()
+        self.engine.begin()
+
+    def _give_up(self, lost: HistoryLost) -> None:
+        log.error("history_lost", reason=lost.what)
+        fix = f"ferryman resync {self._pipeline.pipeline}.yaml --all"
+        for name in self.engine.tables:
+            self.engine.halt(name, Phase.NEEDS_RESYNC, lost.what, f"{lost.fix}; then: {fix}" if lost.fix else fix)
+
+    # --- in the loop -----------------------------------------------------------------------------------------------
+
+    def read(self, max_wait_s: float) -> Batch:
+        """Return the stream's next batch."""
+        batch = self.source.read(self.settings.batch_rows, max_wait_s)
+        self._dirty |= bool(batch.blocks) or batch.resume != self._resume
+        self._resume = batch.resume
+        if batch.at is not None:
+            metrics.capture_read(batch.at.committed_us)
+        return batch
+
+    def publish(self, blocks: Iterable[Block]) -> None:
+        """Hand blocks to the publisher, each to its table's topic."""
+        for block in blocks:
+            hit("capture.before_produce")
+            self.publisher.publish(self.engine.topic(block), block)
+            self._dirty = True
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything is worth a save."""
+        return self._dirty or any(not state.saved for state in self.engine.tables.values())
+
+    def save(self) -> Resume:
+        """Save what is acknowledged; return the resume point that the source may now be told."""
+        assert self._resume is not None, "a save follows a read"
+        hit("capture.before_save")
+        unsaved = self.engine.unsaved()
+        self._positions.save([state.record for state in unsaved], self._stream("running"))
+        for state in unsaved:
+            state.saved = True
+        self._dirty = False
+        return self._resume
+
+    def housekeep(self) -> None:
+        """Obey the control topic, and look at the catalog when it is time."""
+        assert self._control is not None, "the run has begun"
+        requests = self._control.poll()
+        for request in requests:
+            self._obey(request)
+        source = self._pipeline.source
+        interval = source.discover_seconds if source is not None else 10.0
+        if requests or time.monotonic() - self._discovered_at >= interval:
+            self.discover()
+            self._dirty |= bool(requests)
+
+    def discover(self) -> None:
+        """Fold the catalog's tables into the engine's, let the log carry them, and settle where they may open."""
+        found = self.source.tables()
+        self._discovery.fold(found)
+        if self.source.publish([table for table in found if table.reason is None]):
+            log.info("publication_changed", tables=len(found))
+        self.engine.settle()
+        self._discovered_at = time.monotonic()
+
+    def _obey(self, request: ControlRecord) -> None:
+        log.info("control_record", command=request.command, tables=list(request.tables), by=request.by)
+        if request.command != "resync":
+            return
+        for name in request.tables:
+            state = self.engine.tables.get(name)
+            if state is not None and state.record.phase is not Phase.BLOCKED:
+                self.engine.resync(name, "a resync was asked for")
+                if state.found is not None:
+                    state.change(identity=state.found.identity, keyless=state.found.keyless)
+
+    def _stream(self, state: str) -> StreamRecord:
+        assert self._resume is not None, "a save follows a read"
+        assert self._control is not None, "the run has begun"
+        return StreamRecord(
+            run=self._positions.run, source=self._identity.get("name", ""), incarnation=self._incarnation,
+            resume=self._resume, identity=self._identity, reached=self.source.reached(),
+            position=self.engine.at.position, committed_us=self.engine.at.committed_us,
+            control_offset=self._control.offset, saved_ms=time.time_ns() // 1_000_000,
+            address=self._address, state=state,
+        )  # fmt: skip
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    def stopped(self) -> None:
+        """Say in the positions topic that this daemon ended in good order."""
+        self._positions.save([], self._stream("stopped"))
+
+    def close(self) -> None:
+        """Let go of everything; what is not acknowledged is thrown away."""
+        self._parts.pool.close()
+        self.source.close()
+        self.publisher.close()
+        if self._control is not None:
+            self._control.close()
+        self._positions.close()
+
+
+def _resume(stream: StreamRecord | None) -> dict[str, Any] | None:
+    return stream.resume if stream is not None else None

@@ -1,0 +1,1 @@
+"""PostgreSQL as a source: pgoutput for the stream, COPY under a known snapshot for the chunks."""

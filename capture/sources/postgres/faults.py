@@ -1,0 +1,36 @@
+"""The driver's errors, translated at the edge into those of the contract: unavailable now, or refused for good."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from capture.source import SourceError, SourceUnavailable
+from runtime.postgres import Reaction, describe, reaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PASSING: Final = frozenset({Reaction.RETRY, Reaction.RECONNECT, Reaction.SLOW_RETRY})
+
+
+@contextmanager
+def translated(doing: str, fix: str = "") -> Iterator[None]:
+    """Turn an error of the driver into SourceUnavailable or SourceError; ``doing`` says what was attempted.
+
+    The driver's own error is not chained: its text may hold values of rows.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise from_driver(error, doing, fix) from None
+
+
+def from_driver(error: psycopg.Error, doing: str, fix: str = "") -> SourceError:
+    """Return the contract's error for one of the driver's."""
+    what = f"{doing}: {describe(error)}"
+    if reaction(error) in _PASSING:
+        return SourceUnavailable(what, fix)
+    return SourceError(what, fix)

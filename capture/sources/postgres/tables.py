@@ -1,0 +1,202 @@
+"""The selected tables as the catalog shows them now, and why some of them cannot be captured as they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from capture.source import FoundTable
+from capture.sources.postgres.faults import translated
+from capture.sources.postgres.identity import FULL, INDEX, NOTHING, Keys, message_key
+from runtime.postgres import describe, quote, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from capture.sources.postgres.publication import Publication
+    from runtime.config import Selection
+
+#: Schemas whose tables are never captured: the server's own, and ferryman's control tables.
+_SYSTEM: Final = ("information_schema", "ferryman")
+
+#: An ALTER TABLE of ours waits no longer for its lock: everybody who comes later queues behind it.
+_LOCK_TIMEOUT: Final = "2s"
+
+_INDEX_COLUMNS: Final = """ARRAY(
+    SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n)"""
+
+_TABLES: Final = f"""
+SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.relreplident::text,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
+       coalesce(p.columns, '{{}}') AS primary_columns, coalesce(NOT p.immediate, false) AS primary_deferrable,
+       coalesce(r.columns, '{{}}') AS index_columns,
+       has_schema_privilege(n.oid, 'USAGE') AND (has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (
+           SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT'))) AS readable,
+       row_security_active(c.oid) AS filtered,
+       pg_has_role(c.relowner, 'USAGE') AS owned,
+       quote_ident(pg_get_userbyid(c.relowner)) AS owner, quote_ident(current_user) AS role,
+       EXISTS (SELECT FROM pg_publication_tables t
+               WHERE t.pubname = %(publication)s AND t.schemaname = n.nspname AND t.tablename = c.relname) AS published,
+       ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text] FROM pg_partition_tree(c.oid) t
+             JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
+             WHERE c.relkind = 'p' AND t.isleaf) AS leaves,
+       ARRAY(SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) a WHERE a.relid <> c.oid) AS ancestors
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (SELECT {_INDEX_COLUMNS} AS columns, i.indimmediate AS immediate
+    FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid) p ON true
+LEFT JOIN LATERAL (SELECT {_INDEX_COLUMNS} AS columns
+    FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid) r ON true
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> ALL (%(system)s)
+ORDER BY n.nspname, c.relname"""
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A table's row of the catalog; ``leaves`` are its partitions with rows and their replica identity.
+
+    ``owner``, ``role`` (whom we are) and the leaves' names are spelled for a statement.
+    """
+
+    oid: int
+    namespace: str
+    name: str
+    kind: str
+    persistence: str
+    keys: Keys
+    columns: tuple[str, ...]
+    readable: bool
+    filtered: bool
+    owned: bool
+    owner: str
+    role: str
+    published: bool
+    leaves: tuple[tuple[str, str], ...]
+    ancestors: tuple[int, ...]
+
+    @property
+    def sql(self) -> str:
+        """The table's name for a statement."""
+        return quote(self.namespace, self.name)
+
+    @property
+    def identified(self) -> bool:
+        """Whether every UPDATE and DELETE sends old values as the table's own replica identity says."""
+        own = self.keys.identity
+        return bool(self.keys.identity_columns(self.columns)) and all(leaf == own for _, leaf in self.leaves)
+
+
+def selected(conn: psycopg.Connection[Any], selection: Selection, publication: str) -> list[TableState]:
+    """Return the catalog's rows of the selected tables; a partition counts only where no table above it is selected."""
+    with translated("the catalog cannot be read"):
+        rows = conn.execute(_TABLES, {"publication": publication, "system": list(_SYSTEM)}).fetchall()
+    states = [_state(row) for row in rows]
+    chosen = [state for state in states if selection.matches(state.namespace, state.name)]
+    oids = {state.oid for state in chosen}
+    return [state for state in chosen if not oids.intersection(state.ancestors)]
+
+
+def found(state: TableState, publication: Publication) -> FoundTable:
+    """Return what capture needs to know of a table. Pure."""
+    sent = state.keys.identity_columns(state.columns)
+    reason, fix = unfit(state, publication) or (None, None)
+    return FoundTable(
+        name=spell(state.namespace, state.name),
+        namespace=state.namespace,
+        table=state.name,
+        identity={"oid": state.oid},
+        keyless=not message_key(state.keys.identity, sent, state.keys.primary),
+        reason=reason,
+        fix=fix,
+    )
+
+
+def unfit(state: TableState, publication: Publication) -> tuple[str, str] | None:
+    """Return why a table cannot be captured as it stands, and the statement that mends it. Pure."""
+    if not state.columns:
+        return "it has no columns", f"DROP TABLE {state.sql};"
+    if state.persistence == "u":
+        return "it is unlogged: its changes are not in the log", f"ALTER TABLE {state.sql} SET LOGGED;"
+    if not state.identified:
+        return _no_identity(state), full_identity(state)
+    if not state.readable:
+        namespace = quote(state.namespace)
+        return f"role {state.role} may not read it", (
+            f"GRANT USAGE ON SCHEMA {namespace} TO {state.role}; GRANT SELECT ON {state.sql} TO {state.role};"
+        )
+    if state.filtered:
+        return f"row security hides rows of it from role {state.role}", f"ALTER ROLE {state.role} BYPASSRLS;"
+    return _unpublished(state, publication)
+
+
+def _unpublished(state: TableState, publication: Publication) -> tuple[str, str] | None:
+    if state.published:
+        return None
+    if not publication.create:
+        add = f"ALTER PUBLICATION {quote(publication.name)} ADD TABLE {state.sql};"
+        return f"it is not in publication {publication.name}", add
+    if not state.owned:
+        return f"role {state.role} does not own it, and only its owner may publish it", (
+            f"GRANT {state.owner} TO {state.role};"
+        )
+    return None
+
+
+def _no_identity(state: TableState) -> str:
+    if state.keys.identity == NOTHING:
+        return "its replica identity is NOTHING: published, its UPDATE and DELETE would fail"
+    if state.keys.identity == INDEX:
+        return "the index of its replica identity is gone: published, its UPDATE and DELETE would fail"
+    if state.keys.identity_columns(state.columns):
+        return "some of its partitions have another replica identity than the table"
+    if state.keys.primary_deferrable:
+        return "its primary key is deferrable, so it is no replica identity: published, its UPDATE and DELETE would fail"
+    return "it has no primary key and no replica identity: published, its UPDATE and DELETE would fail"
+
+
+def full_identity(state: TableState) -> str:
+    """Return the statements that let a table, and its partitions, send whole old rows."""
+    tables = [state.sql, *(leaf for leaf, identity in state.leaves if identity != FULL)]
+    return " ".join(f"ALTER TABLE {table} REPLICA IDENTITY FULL;" for table in tables)
+
+
+def manage(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> dict[int, str]:
+    """Give tables without a usable replica identity a full one; return by oid what went wrong."""
+    failed: dict[int, str] = {}
+    for state in states:
+        if state.identified:
+            continue
+        try:
+            with conn.transaction():
+                conn.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+                conn.execute(full_identity(state))
+        except psycopg.Error as error:
+            failed[state.oid] = describe(error)
+    return failed
+
+
+def _state(row: tuple[Any, ...]) -> TableState:
+    (oid, namespace, name, kind, persistence, identity, columns, primary, deferrable, index,
+     readable, filtered, owned, owner, role, published, leaves, ancestors) = row  # fmt: skip
+    return TableState(
+        oid=int(oid),
+        namespace=namespace,
+        name=name,
+        kind=kind,
+        persistence=persistence,
+        keys=Keys(identity, tuple(primary), deferrable, tuple(index)),
+        columns=tuple(columns),
+        readable=readable,
+        filtered=filtered,
+        owned=owned,
+        owner=owner,
+        role=role,
+        published=published,
+        leaves=tuple((name, identity) for name, identity in leaves),
+        ancestors=tuple(map(int, ancestors)),
+    )
+

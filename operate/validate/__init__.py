@@ -1,0 +1,1 @@
+"""Compares the contents of source and target while changes flow, exactly to the row."""

@@ -1,0 +1,90 @@
+"""Message keys: the key columns of a row, so that every change of a row has the same key bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from schemas.avro_types import Records, bare_type
+from schemas.binary import MISFIT, write_string, writers
+from schemas.block import UNSENT
+from schemas.errors import ContractError
+from schemas.values import Verbatim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from schemas.binary import Writer
+    from schemas.block import Row
+    from schemas.table import TableSchema
+
+_ITS_TYPE = b"\x00"
+_TEXT = b"\x02"
+
+
+class _KeyColumn(NamedTuple):
+    place: int
+    name: str
+    is_text: bool
+    convert: Callable[[bytes], object]
+    write: Writer
+
+
+class KeyEncoder:
+    """Writes the keys of one table version; ``frame`` and ``verbatim_frame`` are those of its two key schemas.
+
+    Raises ContractError when a schema that the table's keys can need has no frame.
+    """
+
+    def __init__(
+        self,
+        table: TableSchema,
+        converters: Sequence[Callable[[bytes], object]],
+        frame: bytes | None,
+        verbatim_frame: bytes | None,
+    ) -> None:
+        records = Records()
+        types = [bare_type(table.columns[i].type.kind, records) for i in table.key]
+        self._columns = [
+            _KeyColumn(i, table.columns[i].name, avro == "string", converters[i], write)
+            for i, avro, write in zip(table.key, types, writers(types), strict=True)
+        ]
+        if self._columns and (frame is None or (verbatim_frame is None and set(types) != {"string"})):
+            raise ContractError(f"the key schemas of {table.name!r} are not registered")
+        self._frame = frame or b""
+        self._verbatim_frame = verbatim_frame or b""
+
+    def encode(self, row: Row | None, other: Row | None = None) -> bytes | None:
+        """Return the key of a row, or None for a table without one.
+
+        A key column that ``row`` lacks (unchanged and stored out of line) is taken from ``other``. Raises
+        ContractError where neither has it, or it is NULL.
+        """
+        if not self._columns:
+            return None
+        values = [(column, self._value(column, row, other)) for column in self._columns]
+        try:
+            if any(type(value) is Verbatim and not column.is_text for column, value in values):
+                return self._verbatim_frame + b"".join([_verbatim_part(column, value) for column, value in values])
+            return self._frame + b"".join([column.write(value) for column, value in values])
+        except MISFIT as error:
+            raise ContractError("a key column: a value that its type cannot hold") from error
+
+    def _value(self, column: _KeyColumn, row: Row | None, other: Row | None) -> object:
+        value = UNSENT if row is None else row[column.place]
+        if value is UNSENT and other is not None:
+            value = other[column.place]
+        if value is None or value is UNSENT:
+            raise ContractError(f"key column {column.name}: the row has no value of it")
+        try:
+            return column.convert(value)
+        except MISFIT as error:
+            raise ContractError(f"key column {column.name}: a value that its type cannot hold") from error
+
+
+def _verbatim_part(column: _KeyColumn, value: object) -> bytes:
+    """Return one column under the schema whose columns are unions of their type and text."""
+    if column.is_text:
+        return column.write(value)
+    if type(value) is Verbatim:
+        return _TEXT + write_string(value)
+    return _ITS_TYPE + column.write(value)

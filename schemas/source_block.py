@@ -1,0 +1,132 @@
+"""The ``source`` block of an event, and ``transaction`` beside it: where a row came from, in Debezium's words.
+
+A new source adds its own fields to :data:`CONNECTORS`. Source: Debezium, ``SchemaFactory.sourceInfoSchemaBuilder``
+and each connector's ``SourceInfoStructMaker``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from schemas.errors import ContractError
+
+if TYPE_CHECKING:
+    from schemas.block import Origin, Transaction
+    from schemas.table import TableSchema
+
+#: What ``source.version`` says: the version of this contract.
+SOURCE_VERSION: Final = "1.0"
+_INT64_LIMIT: Final = 1 << 63
+
+_OPTIONAL_STRING: Final = ["null", "string"]
+_OPTIONAL_LONG: Final = ["null", "long"]
+_SNAPSHOT: Final = [
+    {
+        "type": "string",
+        "connect.name": "io.debezium.data.Enum",
+        "connect.version": 1,
+        "connect.default": "false",
+        "connect.parameters": {
+            "allowed": "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental"
+        },
+    },
+    "null",
+]
+
+
+class Connector(NamedTuple):
+    """A source's own name among Debezium's connectors, and the fields that its ``source`` block adds."""
+
+    record: str
+    fields: tuple[tuple[str, Any], ...]
+
+
+_COMMON: Final[tuple[tuple[str, Any], ...]] = (
+    ("version", "string"),
+    ("connector", "string"),
+    ("name", "string"),
+    ("ts_ms", "long"),
+    ("snapshot", _SNAPSHOT),
+    ("db", "string"),
+    ("sequence", _OPTIONAL_STRING),
+    ("ts_us", _OPTIONAL_LONG),
+    ("ts_ns", _OPTIONAL_LONG),
+)
+CONNECTORS: Final = {
+    "postgresql": Connector(
+        "io.debezium.connector.postgresql.Source",
+        (
+            ("schema", "string"),
+            ("table", "string"),
+            ("txId", _OPTIONAL_LONG),
+            ("lsn", _OPTIONAL_LONG),
+            ("xmin", _OPTIONAL_LONG),
+            ("origin", _OPTIONAL_STRING),
+            ("origin_lsn", _OPTIONAL_LONG),
+        ),
+    ),
+}
+TRANSACTION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "block",
+    "namespace": "event",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "total_order", "type": "long"},
+        {"name": "data_collection_order", "type": "long"},
+    ],
+    "connect.name": "event.block",
+    "connect.version": 1,
+}
+
+
+def source_schema(connector: str) -> dict[str, Any]:
+    """Return the Avro record of a connector's ``source`` block; raises ContractError for an unknown connector."""
+    try:
+        found = CONNECTORS[connector]
+    except KeyError:
+        raise ContractError(f"the contract has no source block for {connector!r}") from None
+    namespace, _, name = found.record.rpartition(".")
+    return {
+        "type": "record",
+        "name": name,
+        "namespace": namespace,
+        "fields": [_field(name, avro) for name, avro in (*_COMMON, *found.fields)],
+        "connect.name": found.record,
+        "connect.version": 1,
+    }
+
+
+def source_values(table: TableSchema, prefix: str, transaction: Transaction, origin: Origin) -> dict[str, object]:
+    """Return what the ``source`` block of a transaction's rows says, by field name; the writer takes what it needs."""
+    microseconds = transaction.committed_us
+    return {
+        "version": SOURCE_VERSION,
+        "connector": table.connector,
+        "name": prefix,
+        "ts_ms": microseconds // 1_000,
+        "snapshot": origin.value,
+        "db": table.database,
+        "ts_us": microseconds,
+        "ts_ns": _int64(microseconds * 1_000),
+        "schema": table.namespace,
+        "table": table.name,
+        "txId": _int64(int(transaction.id)) if _is_number(transaction.id) else None,
+        "lsn": _int64(transaction.position),
+    }
+
+
+def _field(name: str, avro: Any) -> dict[str, Any]:
+    if avro is _SNAPSHOT:
+        return {"name": name, "type": avro, "default": "false"}
+    if isinstance(avro, list):
+        return {"name": name, "type": avro, "default": None}
+    return {"name": name, "type": avro}
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _int64(value: int) -> int | None:
+    return value if -_INT64_LIMIT <= value < _INT64_LIMIT else None

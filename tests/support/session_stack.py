@@ -1,0 +1,53 @@
+"""The servers of one test run: started when a test first asks, removed at its end, also those of runs that died."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from operate.local.process import Identity
+from operate.local.stack import Stack
+
+#: All runs of one user keep their stacks here, one folder a run.
+BASE = Path(tempfile.gettempdir()) / f"ferryman-tests-{os.geteuid()}"
+
+OWNER = "owner"
+
+
+class SessionStack:
+    """The stack of this process. A server of it is replaced by the URL in FERRYMAN_TEST_<SERVICE>_URL."""
+
+    def __init__(self) -> None:
+        remove_abandoned()
+        BASE.mkdir(mode=0o711, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(dir=BASE))
+        self.folder.chmod(0o711)
+        Identity.of(os.getpid()).write(self.folder / OWNER)
+        self._stack = Stack(self.folder / "stack")
+
+    def address(self, name: str, *variables: str) -> str:
+        """Return where the server is: the first of these variables that is set, else a server of our own."""
+        for variable in variables:
+            if url := os.environ.get(variable):
+                return url
+        self._stack.start(name)
+        return self._stack.server(name).address
+
+    def close(self) -> None:
+        """End what was started and delete its data."""
+        _remove(self.folder)
+
+
+def remove_abandoned() -> None:
+    """Remove the stacks of test runs that were killed before they could do it themselves."""
+    for folder in BASE.glob("*"):
+        owner = Identity.read(folder / OWNER)
+        if owner is not None and owner.find() is None:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    Stack(folder / "stack").remove()
+    (folder / OWNER).unlink(missing_ok=True)
+    folder.rmdir()
