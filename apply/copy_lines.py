@@ -10,7 +10,7 @@ from apply.session import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apply.steps import FullRow, Key
+    from apply.steps import FullRow
 
 _NULL: Final = rb"\N"
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -30,7 +30,7 @@ def copy_lines(rows: Iterable[Sequence[bytes | None]]) -> bytes:
     return b"\n".join(lines) + b"\n" if lines else b""
 
 
-def keyed(keys: list[Key], values: list[FullRow]) -> list[FullRow]:
+def keyed(keys: Sequence[FullRow], values: list[FullRow]) -> list[FullRow]:
     """Return rows of a key and values each."""
     return [(*key, *row) for key, row in zip(keys, values, strict=True)]
 

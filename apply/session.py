@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 import structlog
@@ -12,8 +12,6 @@ from runtime import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
-
-    from psycopg.abc import Query
 
 _log = structlog.get_logger()
 
@@ -62,7 +60,7 @@ class Session:
         """The server process of the connection."""
         return self.connection.info.backend_pid
 
-    def execute(self, statement: Query, parameters: Sequence[object] | None = None) -> psycopg.Cursor[Any]:
+    def execute(self, statement: LiteralString, parameters: Sequence[object] | None = None) -> psycopg.Cursor[Any]:
         """Run one statement and return its cursor."""
         return self.connection.execute(statement, parameters)
 

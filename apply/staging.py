@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from apply.copy_lines import copy_lines, counted, keyed, selected
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apply.session import Session
     from apply.sql import Statements
     from apply.steps import FullRow, Key, Patch
@@ -30,8 +32,8 @@ class Staging:
     def keyed_rows(self, rows: list[FullRow]) -> None:
         """Stage whole rows of the layout together with their own keys."""
         layout = self._sql.layout
-        keys = selected(rows, layout.key)
-        self._fill(self._sql.copy_keys(range(len(layout.columns))), keyed(keys, rows))
+        copy = self._sql.copy_keys(range(len(layout.columns)))
+        self._fill(copy, keyed(selected(rows, layout.key), rows))
 
     def counted(self, rows: list[FullRow], counts: list[int]) -> None:
         """Stage whole rows of the layout, each with a number."""
@@ -48,6 +50,6 @@ class Staging:
         kept = [i for i, position in enumerate(patch.columns) if position in self._index]
         return [self._index[patch.columns[i]] for i in kept], selected(patch.values, kept)
 
-    def _fill(self, copy: str, rows: list[FullRow] | list[Key]) -> None:
+    def _fill(self, copy: str, rows: Sequence[FullRow]) -> None:
         self._session.stage(self._sql.stage, self._sql.create_stage())
         self._session.copy(copy, copy_lines(rows))

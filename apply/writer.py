@@ -53,15 +53,17 @@ class Writer:
             return True
         changes = any(isinstance(step, Patch | KeyUpdate | Upsert) for step in plan.steps)
         if changes and not self._sql.layout.updatable:
-            return not self._only_fills(plan)
+            return not self._fills_only(plan)
         return changes and self._rebuild
 
-    def _only_fills(self, plan: Plan) -> bool:
-        """Whether all there is to do is to fill a table that is empty by then."""
-        fills = plan.steps[-1:] if self._sql.layout.created or isinstance(plan.steps[0], Truncate) else []
-        return all(isinstance(step, Upsert) for step in fills) and len(plan.steps) == len(fills) + isinstance(
-            plan.steps[0], Truncate
-        )
+    def _fills_only(self, plan: Plan) -> bool:
+        """Whether the plan is no more than whole rows for a table that is empty by then."""
+        match plan.steps:
+            case [Truncate(), Upsert()]:
+                return True
+            case [Upsert()]:
+                return self._sql.layout.created
+        return False
 
     def _write(self, step: Step, *, empty: bool) -> int:
         match step:

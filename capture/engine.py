@@ -175,9 +175,7 @@ class Engine:
         self._cut(state, load)
         while self._pool.free() > 0 and (asked := load.next()) is not None:
             ticket = self._pool.ask(
-                ChunkRequest(
-                    self._source.connection(), state.found, asked.plan, asked.index, asked.keys, self._spool
-                )
+                ChunkRequest(self._source.connection(), state.found, asked.plan, asked.index, asked.keys, self._spool)
             )
             load.asked(ticket, asked)
             self._tickets[ticket] = (state.record.table, load)

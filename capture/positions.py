@@ -65,9 +65,9 @@ class PositionsWriter:
 
     def _standing(self) -> tuple[Positions, list[bytes]]:
         """Return the records in force, and the keys of those that the new run replaces."""
-        standing, keys = Positions(), []
+        standing, keys = Positions(), list[bytes]()
         for offset, key, value in kafka.read_all(self._config, self._topic):
-            if offset != self.run - 1 and value is not None:
+            if offset != self.run - 1 and value is not None and key is not None:
                 keys.append(key)
             standing.add(offset, key, value)
         return standing, keys
@@ -104,5 +104,3 @@ class PositionsWriter:
             "max.message.bytes": str(self._topics.max_message_bytes),
         }
         kafka.ensure_topic(self._config, self._topic, 1, self._topics.replication_factor, settings)
-
-

@@ -11,10 +11,9 @@ from confluent_kafka import KafkaException
 from runtime import kafka, metrics
 from schemas.avro import envelope_schema, key_schema
 from schemas.codec import BlockEncoder
-from schemas.naming import schemas_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from capture.source import Source
     from runtime.config import Pipeline
@@ -40,7 +39,9 @@ class Publisher:
     alive. No message has a callback of its own: only errors are reported.
     """
 
-    def __init__(self, pipeline: Pipeline, source: Source, schemas: SchemaWriter, meanwhile: Callable[[], None]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, source: Source, schemas: SchemaWriter, meanwhile: Callable[[], None]
+    ) -> None:
         self._pipeline, self._source, self._schemas, self._meanwhile = pipeline, source, schemas, meanwhile
         self._failure: str | None = None
         self._producer = kafka.producer(
@@ -75,7 +76,7 @@ class Publisher:
     def _produce(self, topic: str, message: Message) -> None:
         while True:
             try:
-                self._producer.produce(topic, message.value, message.key, partition=0, headers=message.headers or None)
+                self._producer.produce(topic, message.value, message.key, partition=0, headers=[*message.headers])
             except BufferError:
                 self._producer.poll(0.1)
                 self._check()

@@ -36,18 +36,30 @@ class Remembers(Protocol):
 
     run: int
 
-    def standing(self) -> Positions: ...
-    def begin(self) -> Positions: ...
-    def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None: ...
-    def close(self) -> None: ...
+    def standing(self) -> Positions:
+        """Return what is saved."""
+
+    def begin(self) -> Positions:
+        """Begin a new run and return what it takes over."""
+
+    def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None:
+        """Make records durable, the stream's last; raises SaveFailed."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 class Publishes(Protocol):
     """Whoever carries blocks to topics: :class:`capture.publisher.Publisher`, or a simulation."""
 
-    def publish(self, topic: str, block: Block) -> None: ...
-    def flush(self) -> None: ...
-    def close(self) -> None: ...
+    def publish(self, topic: str, block: Block) -> None:
+        """Hand a block over, to be delivered in order; raises DeliveryFailed."""
+
+    def flush(self) -> None:
+        """Return once everything handed over is acknowledged; raises DeliveryFailed."""
+
+    def close(self) -> None:
+        """Throw away what is not delivered."""
 
 
 class Requests(Protocol):
@@ -55,8 +67,11 @@ class Requests(Protocol):
 
     offset: int
 
-    def poll(self) -> list[ControlRecord]: ...
-    def close(self) -> None: ...
+    def poll(self) -> list[ControlRecord]:
+        """Return what came in since the last call."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +159,9 @@ class Run:
     def read(self, max_wait_s: float) -> Batch:
         """Return the stream's next batch."""
         batch = self.source.read(self.settings.batch_rows, max_wait_s)
-        self._dirty |= bool(batch.blocks) or batch.resume != self._resume
-        self._resume = batch.resume
+        if batch.between or self._resume is None:
+            self._dirty |= batch.resume != self._resume
+            self._resume = batch.resume
         if batch.at is not None:
             metrics.capture_read(batch.at.committed_us)
         return batch

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from schemas.block import Block, Row, Transaction
@@ -172,7 +172,7 @@ class Source(Protocol):
     def plan(self, table: FoundTable) -> tuple[Plan, int, int | None]:
         """Return how to cut a table into chunks, how many there are, and the estimated number of rows."""
 
-    def connection(self) -> Any:  # noqa: ANN401 - each source has its own settings, and they only pass through
+    def connection(self) -> Any:
         """Return what a worker needs to connect; must pickle."""
 
     def chunk_reader(self) -> Callable[[ChunkRequest], ChunkRead]:
@@ -191,7 +191,14 @@ class Source(Protocol):
         """Let go of everything; safe to call twice."""
 
 
-def key_text(table: TableSchema, row: Iterable[object]) -> tuple[str, ...]:
-    """Return the message key of a row in source form as text, for lists of keys; the key columns must be sent."""
-    values = tuple(row)
-    return tuple(bytes(values[i]).decode() for i in table.key)  # type: ignore[arg-type]
+def key_text(table: TableSchema, row: Row) -> tuple[str, ...]:
+    """Return the message key of a row in source form as text, for lists of keys; the key columns must be sent.
+
+    Raises AssertionError when one is not: the key is part of the replica identity by the choice of the key.
+    """
+    out = []
+    for i in table.key:
+        value = row[i]
+        assert isinstance(value, bytes), "a key column was not sent"
+        out.append(value.decode())
+    return tuple(out)

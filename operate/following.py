@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # public, but its stubs leave it out
 
 from operate import applied
 from operate.applied import Applied
@@ -80,7 +80,7 @@ class Follower:
         """Return the end offset of each partition that exists."""
         if not partitions:
             return {}
-        latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}
+        latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}  # type: ignore[no-untyped-call]
         ends = {}
         for partition, future in self._admin.list_offsets(latest, request_timeout=kafka.TIMEOUT_S).items():
             try:
@@ -111,9 +111,7 @@ class Follower:
             target.close()
 
 
-def follow(
-    follower: Follower, ask: Ask, timeout_s: float, tell: Callable[[Verdict], None] = lambda _: None
-) -> Verdict:
+def follow(follower: Follower, ask: Ask, timeout_s: float, tell: Callable[[Verdict], None] = lambda _: None) -> Verdict:
     """Look until the verdict is final or ``timeout_s`` seconds are over; return the last one.
 
     ``tell`` is called after every look. An outage that begins meanwhile is waited out; one that is there from the

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from operate import marks
-from operate.applied import Applied
-from schemas.positions import Phase, Positions
+from schemas.positions import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from operate.applied import Applied
+    from schemas.positions import Positions
 
 #: Topic partition.
 Partition = tuple[str, int]
@@ -67,13 +69,37 @@ class Verdict(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Halts:
+    """Tables that apply has halted, and since when nothing moved there."""
+
+    since: dict[str, tuple[object, float]] = field(default_factory=dict)
+
+    def find(self, positions: Positions, applied: Applied, ask: Ask, now: float) -> tuple[str, str | None] | None:
+        for name, state in applied.tables.items():
+            record = positions.tables.get(name)
+            if record is None or not _counts(name, ask) or state.state not in _HALTED_BY_APPLY:
+                continue
+            if record.generation > 1 and not self._stands(name, (state, _places(applied, record.topic)), now):
+                continue
+            return f"{name} is {_words(state.state)}: {state.reason or 'no reason given'}", state.fix
+        return None
+
+    def _stands(self, name: str, seen: object, now: float) -> bool:
+        before, since = self.since.get(name, (None, now))
+        if before != seen:
+            since = now
+        self.since[name] = (seen, since)
+        return now - since >= STALE_AFTER_S
+
+
+@dataclass(slots=True)
 class Waiter:
-    """Looks again and again until a verdict is final; the ends of the topics are taken once, when they cover the ask."""
+    """Looks until a verdict is final; the ends of the topics are taken once, when they cover the ask."""
 
     world: World
     ask: Ask
     _ends: dict[Partition, int] | None = None
-    _halts: _Halts = field(default_factory=lambda: _Halts())
+    _halts: _Halts = field(default_factory=_Halts)
 
     def look(self) -> Verdict:
         """Return where the wait stands now."""
@@ -93,7 +119,7 @@ class Waiter:
         return Verdict(done=missing is None, failed=False, reason=missing)
 
 
-# --- the conditions ----------------------------------------------------------------------------------------------------
+# --- the conditions --------------------------------------------------------------------------------------------------
 
 
 def unheard(positions: Positions, ask: Ask) -> str | None:
@@ -136,30 +162,6 @@ def capture_halt(positions: Positions, ask: Ask) -> tuple[str, str | None] | Non
         if _counts(table.table, ask) and table.phase in _HALTED_BY_CAPTURE:
             return f"{table.table} is {_words(table.phase.value)}: {table.reason or 'no reason given'}", table.fix
     return None
-
-
-@dataclass(slots=True)
-class _Halts:
-    """Tables that apply has halted, and since when nothing moved there."""
-
-    since: dict[str, tuple[object, float]] = field(default_factory=dict)
-
-    def find(self, positions: Positions, applied: Applied, ask: Ask, now: float) -> tuple[str, str | None] | None:
-        for name, state in applied.tables.items():
-            record = positions.tables.get(name)
-            if record is None or not _counts(name, ask) or state.state not in _HALTED_BY_APPLY:
-                continue
-            if record.generation > 1 and not self._stands(name, (state, _places(applied, record.topic)), now):
-                continue
-            return f"{name} is {_words(state.state)}: {state.reason or 'no reason given'}", state.fix
-        return None
-
-    def _stands(self, name: str, seen: object, now: float) -> bool:
-        before, since = self.since.get(name, (None, now))
-        if before != seen:
-            since = now
-        self.since[name] = (seen, since)
-        return now - since >= STALE_AFTER_S
 
 
 def _places(applied: Applied, topic: str) -> list[tuple[int, int]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
@@ -18,16 +18,43 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from runtime.errors import Refused, Unreachable
-from runtime.names import visible
+from runtime.errors import BadInput
+from runtime.kafka_errors import (
+    EOF,
+    LOGGER,
+    NO_TOPIC,
+    PASSING,
+    PROPERTIES,
+    REFUSALS,
+    TIMED_OUT,
+    KafkaRefused,
+    KafkaUnavailable,
+    Trouble,
+    explain,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from runtime.config import KafkaConfig
 
+__all__ = [
+    "TIMEOUT_S",
+    "Admin",
+    "KafkaRefused",
+    "KafkaUnavailable",
+    "admin",
+    "check",
+    "consumer",
+    "ensure_topic",
+    "producer",
+    "read_all",
+    "topic_ids",
+    "unavailable",
+]
+
 #: Seconds after which a broker that does not answer a single question counts as unreachable.
-TIMEOUT_S: Final = 15.0
+TIMEOUT_S: Final = 10.0
 
 _COMMON: Final[dict[str, Any]] = {
     "client.id": "ferryman",
@@ -58,25 +85,20 @@ _CONSUMER: Final[dict[str, Any]] = {
 }
 
 
-class KafkaUnavailable(Unreachable):
-    """No broker answers now."""
-
-
-class KafkaRefused(KafkaUnavailable, Refused):
-    """The brokers answered and said no: authentication, authorization, or a setting of a topic."""
-
-
 class Admin(AdminClient):
     """An administration client that knows its address, and the last trouble that librdkafka told of."""
 
     def __init__(self, kafka: KafkaConfig) -> None:
-        self.address, self.trouble = kafka.bootstrap_servers, _Trouble()
-        super().__init__(_settings(kafka, {}, {"error_cb": self.trouble}), logger=_LOGGER)
+        self.address, self.trouble = kafka.bootstrap_servers, Trouble()
+        settings = _settings(kafka, {}, {"error_cb": self.trouble})
+        with _refusing_settings():
+            super().__init__(settings, logger=LOGGER)
 
 
 def producer(kafka: KafkaConfig, **overrides: Any) -> Producer:
     """Return an idempotent producer; ``overrides`` are librdkafka settings (``**{"linger.ms": 50}``)."""
-    return Producer(_settings(kafka, _PRODUCER, overrides), logger=_LOGGER)
+    with _refusing_settings():
+        return Producer(_settings(kafka, _PRODUCER, overrides), logger=LOGGER)
 
 
 def consumer(kafka: KafkaConfig, group: str | None, **overrides: Any) -> Consumer:
@@ -85,7 +107,8 @@ def consumer(kafka: KafkaConfig, group: str | None, **overrides: Any) -> Consume
     Without a ``group`` it is for ``assign`` only.
     """
     group_id = {"group.id": group or "ferryman.none"}
-    return Consumer(_settings(kafka, {**_CONSUMER, **group_id}, overrides), logger=_LOGGER)
+    with _refusing_settings():
+        return Consumer(_settings(kafka, {**_CONSUMER, **group_id}, overrides), logger=LOGGER)
 
 
 def admin(kafka: KafkaConfig) -> Admin:
@@ -107,7 +130,7 @@ def ensure_topic(
         client.create_topics([topic], request_timeout=TIMEOUT_S)[name].result(TIMEOUT_S + 5)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise _ours(error.args[0], client.address, client.trouble, f"topic {name}") from None
+            raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
     _wait_until_visible(client, name)
 
 
@@ -121,8 +144,8 @@ def topic_ids(kafka: KafkaConfig | Admin, names: Iterable[str]) -> dict[str, str
         try:
             found[name] = str(future.result(TIMEOUT_S + 5).topic_id)
         except KafkaException as error:
-            if error.args[0].code() not in _NO_TOPIC:
-                raise _ours(error.args[0], client.address, client.trouble, f"topic {name}") from None
+            if error.args[0].code() not in NO_TOPIC:
+                raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
     return found
 
 
@@ -131,41 +154,30 @@ def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[int, bytes | None, by
 
     An absent topic reads as empty. Raises KafkaUnavailable.
     """
-    trouble = _Trouble()
+    trouble = Trouble()
     own = {"enable.partition.eof": True, "isolation.level": "read_uncommitted", "error_cb": trouble}
     reader = consumer(kafka, None, **own)
     try:
         _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=TIMEOUT_S)
         return _read_until(reader, topic, end) if end > 0 else []
     except KafkaException as error:
-        if error.args[0].code() in _NO_TOPIC:
+        if error.args[0].code() in NO_TOPIC:
             return []
-        raise _ours(error.args[0], kafka.bootstrap_servers, trouble, f"topic {topic}") from None
+        raise _failed(reader, error, kafka.bootstrap_servers, trouble, f"topic {topic}") from None
     finally:
         reader.close()
 
 
 def check(error: KafkaError, kafka: KafkaConfig) -> None:
     """Raise what a consumer's message error means; return if the client gets over it by itself (or it is an EOF)."""
-    if error.code() == _EOF or (error.code() not in _REFUSALS and (error.retriable() or error.code() in _PASSING)):
+    if error.code() == EOF or (error.code() not in REFUSALS and (error.retriable() or error.code() in PASSING)):
         return
-    raise _ours(error, kafka.bootstrap_servers, _Trouble(), "")
+    raise explain(error, kafka.bootstrap_servers, Trouble(), "")
 
 
 def unavailable(error: KafkaException, kafka: KafkaConfig) -> KafkaUnavailable:
     """Return an exception of the client as ours: KafkaRefused, or KafkaUnavailable for all that may pass."""
-    return _ours(error.args[0], kafka.bootstrap_servers, _Trouble(), "")
-
-
-class _Trouble:
-    """The callback for what happens behind a client's back; remembers the last that explains a silence."""
-
-    def __init__(self) -> None:
-        self.last: KafkaError | None = None
-
-    def __call__(self, error: KafkaError) -> None:
-        if self.last is None or error.code() in _REFUSALS:
-            self.last = error
+    return explain(error.args[0], kafka.bootstrap_servers, Trouble(), "")
 
 
 def _settings(kafka: KafkaConfig, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,8 +186,17 @@ def _settings(kafka: KafkaConfig, defaults: Mapping[str, Any], overrides: Mappin
     return {**_COMMON, "error_cb": _log_error, **defaults, **kafka.properties, **address, **overrides}
 
 
+@contextmanager
+def _refusing_settings() -> Iterator[None]:
+    """Turn librdkafka's refusal of a setting into a fault of the pipeline file."""
+    try:
+        yield
+    except KafkaException as error:
+        raise BadInput(error.args[0].str(), "kafka.properties", PROPERTIES) from None
+
+
 def _log_error(error: KafkaError) -> None:
-    _LOGGER.warning("%s", error.str())
+    LOGGER.warning("%s", error.str())
 
 
 def _admin(kafka: KafkaConfig | Admin) -> Admin:
@@ -189,7 +210,7 @@ def _wait_until_visible(client: Admin, name: str) -> None:
         try:
             topic = client.list_topics(name, timeout=TIMEOUT_S).topics[name]
         except KafkaException as error:
-            raise _ours(error.args[0], client.address, client.trouble, f"topic {name}") from None
+            raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
         if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values()):
             return
         time.sleep(0.02)
@@ -208,54 +229,16 @@ def _read_until(reader: Consumer, topic: str, end: int) -> list[tuple[int, bytes
                 rows.append((offset, message.key(), message.value()))
                 if offset == end - 1:
                     return rows
-            elif error is None or error.code() == _EOF:
+            elif error is None or error.code() == EOF:
                 return rows
-            elif not error.retriable() and error.code() not in _PASSING:
+            elif not error.retriable() and error.code() not in PASSING:
                 raise KafkaException(error)
-    raise KafkaException(KafkaError(_TIMED_OUT))
+    raise KafkaException(KafkaError(TIMED_OUT))
 
 
-#: librdkafka's own codes; the underscore is part of their public names.
-_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
-_TIMED_OUT: Final = KafkaError._TIMED_OUT  # noqa: SLF001
-_PASSING: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)  # noqa: SLF001
-#: How the brokers and the client say that there is no such topic.
-_NO_TOPIC: Final = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
-)
-
-_LOGIN: Final = "check kafka.properties: security.protocol, sasl.mechanism, sasl.username, sasl.password"
-_GRANT: Final = "grant the principal the right that the message names (capture: Create, Write, Read; apply: Read)"
-_TOPIC: Final = "change `topics:` in the pipeline file, or the brokers' limits"
-
-#: Codes that only a person can change, and how.
-_REFUSALS: Final[dict[int, str]] = {
-    KafkaError._AUTHENTICATION: _LOGIN,  # noqa: SLF001
-    KafkaError.SASL_AUTHENTICATION_FAILED: _LOGIN,
-    KafkaError.UNSUPPORTED_SASL_MECHANISM: _LOGIN,
-    KafkaError.ILLEGAL_SASL_STATE: _LOGIN,
-    KafkaError._SSL: "check kafka.properties: security.protocol, ssl.ca.location",  # noqa: SLF001
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: _GRANT,
-    KafkaError.GROUP_AUTHORIZATION_FAILED: _GRANT,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: _GRANT,
-    KafkaError.INVALID_REPLICATION_FACTOR: _TOPIC,
-    KafkaError.INVALID_PARTITIONS: _TOPIC,
-    KafkaError.INVALID_CONFIG: _TOPIC,
-    KafkaError.POLICY_VIOLATION: _TOPIC,
-    KafkaError.TOPIC_EXCEPTION: _TOPIC,
-}
-
-
-def _ours(error: KafkaError, address: str, trouble: _Trouble, about: str) -> KafkaUnavailable:
-    """Return an error as ours; a silence is explained by the trouble that was told of meanwhile."""
-    cause = trouble.last if trouble.last is not None and error.code() in _PASSING else error
-    what = visible(cause.str()) + (f" ({about})" if about else "")
-    fix = _REFUSALS.get(cause.code())
-    if fix is not None:
-        return KafkaRefused(what, address, fix)
-    return KafkaUnavailable(what, address, "check kafka.bootstrap_servers, and that the brokers run and can be reached")
-
-
-_LOGGER: Final = logging.getLogger("librdkafka")
+def _failed(
+    client: Admin | Consumer, error: KafkaException, address: str, trouble: Trouble, about: str
+) -> KafkaUnavailable:
+    """Return a call's error as ours, once the client has told what happened behind its back."""
+    client.poll(0.1)
+    return explain(error.args[0], address, trouble, about)

@@ -35,6 +35,7 @@ def configure(format: Format | None = None, level: str = "info") -> None:  # noq
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(number)  # filters of loggers lower a record's level after its logger let it pass
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_shared(),

@@ -45,7 +45,7 @@ class Tail:
                 if error is not None:
                     kafka.check(error, self._config)
                     continue
-                self.positions.add(message.offset(), message.key(), message.value())
+                self.positions.add(message.offset() or 0, message.key(), message.value())
                 changed = True
         return changed
 

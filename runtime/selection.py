@@ -15,9 +15,13 @@ SPELLING: Final = 'write <schema>.<table>, with * and ? as wildcards and odd nam
 
 @dataclass(frozen=True)
 class TablePattern:
-    """A pattern ``<schema>.<table>``; compares case-sensitively, as the catalog spells names."""
+    """A pattern ``<schema>.<table>``; compares case-sensitively, as the catalog spells names.
+
+    ``schema`` is the one schema that it means, or None if that part has wildcards.
+    """
 
     text: str
+    schema: str | None
     namespace: re.Pattern[str]
     name: re.Pattern[str]
 
@@ -28,23 +32,40 @@ class TablePattern:
 
 def parse(text: str) -> TablePattern:
     """Return the pattern of a text; raises ValueError, saying why, unless it is exactly two parts."""
-    parts, start = [""], 0
+    parts: list[list[re.Match[str]]] = [[]]
+    start = 0
     while start < len(text):
         piece = _PIECE.match(text, start)
         if piece is None:
-            raise ValueError(f"cannot read {text[start:]!r}" if start else f"cannot read {text!r}")
+            raise ValueError(f"cannot read {text[start:]!r}")
         if piece["dot"]:
-            parts.append("")
+            parts.append([])
         else:
-            parts[-1] += _regex(piece)
+            parts[-1].append(piece)
         start = piece.end()
     if len(parts) != 2 or not all(parts):
         raise ValueError(f"{text!r} is not <schema>.<table>")
-    return TablePattern(text, *(re.compile(part, re.DOTALL) for part in parts))
+    return TablePattern(text, _literal(parts[0]), _regex(parts[0]), _regex(parts[1]))
 
 
-def _regex(piece: re.Match[str]) -> str:
+def _literal(pieces: list[re.Match[str]]) -> str | None:
+    if any(piece["plain"] and set(piece["plain"]) & set(_WILD) for piece in pieces):
+        return None
+    return "".join(piece["plain"] or _unquote(piece) for piece in pieces)
+
+
+def _regex(pieces: list[re.Match[str]]) -> re.Pattern[str]:
+    return re.compile("".join(map(_piece_regex, pieces)), re.DOTALL)
+
+
+def _piece_regex(piece: re.Match[str]) -> str:
     if piece["quoted"] is not None:
-        return "(?:" + re.escape(piece["quoted"].replace('""', '"')) + ")"
-    wild = {"*": ".*", "?": "."}
-    return "".join(wild.get(character) or re.escape(character) for character in piece["plain"])
+        return re.escape(_unquote(piece))
+    return "".join(_WILD.get(character) or re.escape(character) for character in piece["plain"])
+
+
+def _unquote(piece: re.Match[str]) -> str:
+    return piece["quoted"].replace('""', '"')
+
+
+_WILD: Final = {"*": ".*", "?": "."}

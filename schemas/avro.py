@@ -65,20 +65,19 @@ def envelope_schema(table: TableSchema, topic: str) -> dict[str, Any]:
 
 def key_schema(table: TableSchema, topic: str) -> dict[str, Any] | None:
     """Return the Avro schema of a table's message keys; None for a table without a key."""
+    if table.keyless:
+        return None
     records = Records()
     return _key_record(table, topic, [bare_type(table.columns[i].type.kind, records) for i in table.key])
 
 
-def verbatim_key_schema(table: TableSchema, topic: str) -> dict[str, Any] | None:
+def verbatim_key_schema(table: TableSchema, topic: str) -> dict[str, Any]:
     """Return the schema of keys with a verbatim value: each column may be its type or the source's own text.
 
-    None when no key can need it (no key, or text alone). Keys stay different for different values: one that its
-    type can hold never uses this schema.
+    Keys stay different for different values: one that all its types can hold never uses this schema.
     """
     records = Records()
     types = [bare_type(table.columns[i].type.kind, records) for i in table.key]
-    if all(avro == "string" for avro in types):
-        return None
     return _key_record(table, topic, [avro if avro == "string" else [avro, "string"] for avro in types])
 
 
@@ -139,9 +138,7 @@ def _row_schema(table: TableSchema, namespace: str) -> dict[str, Any]:
     }
 
 
-def _key_record(table: TableSchema, topic: str, types: list[Any]) -> dict[str, Any] | None:
-    if not types:
-        return None
+def _key_record(table: TableSchema, topic: str, types: list[Any]) -> dict[str, Any]:
     names = [avro_name(table.columns[i].name) for i in table.key]
     fields = [{"name": name, "type": avro} for name, avro in zip(names, types, strict=True)]
     return {"type": "record", "name": "Key", "namespace": avro_namespace(topic), "fields": fields}

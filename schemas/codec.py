@@ -6,7 +6,7 @@ Writing is in :mod:`schemas.codec_encode`, reading in :mod:`schemas.codec_decode
 from __future__ import annotations
 
 from schemas.codec_decode import BlockDecoder, UnreadableEventError
-from schemas.codec_encode import BlockEncoder, Frames, Message
+from schemas.codec_encode import BlockEncoder, Message
 from schemas.values import Verbatim
 
-__all__ = ["BlockDecoder", "BlockEncoder", "Frames", "Message", "UnreadableEventError", "Verbatim"]
+__all__ = ["BlockDecoder", "BlockEncoder", "Message", "UnreadableEventError", "Verbatim"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.avro import column_branch, envelope_schema, field_names, row_fields
 from schemas.binary import MISFIT, write_bytes, write_long, write_string, writer, writers
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from schemas.binary import Writer
     from schemas.block import Block, Origin, Row, Transaction
+    from schemas.key_encode import Register
     from schemas.table import TableSchema
 
 NEW_KEY_HEADER: Final = "__debezium.newkey"
@@ -37,14 +39,6 @@ class Message(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-class Frames(NamedTuple):
-    """The registered frames of a table version: of its envelope, its key, and keys that hold a verbatim value."""
-
-    value: bytes
-    key: bytes | None = None
-    verbatim_key: bytes | None = None
-
-
 class _Image(NamedTuple):
     """A row image as the envelope holds it: the row, the columns not sent, the verbatim texts; each with its branch."""
 
@@ -56,12 +50,17 @@ class _Image(NamedTuple):
 _NO_IMAGE: Final = _Image(_NULL, _NULL, _NULL)
 
 
+def _clock_us() -> int:
+    return time.time_ns() // 1_000
+
+
 class BlockEncoder:
     """Writes the blocks of one table version as messages.
 
     ``topic`` and ``prefix`` name the topic and the pipeline, ``converters`` make each column's Avro value of its
-    source form, ``now_us`` is the clock of ``ts_ms`` and ``ts_us`` (microseconds since 1970). One encoder serves one
-    thread.
+    source form. ``register`` stores a schema under a subject durably and returns its frame: at once for envelope and
+    key, and for keys with a verbatim value when the first of them comes. ``now_us`` is the clock of ``ts_ms`` and
+    ``ts_us`` (microseconds since 1970). One encoder serves one thread.
     """
 
     def __init__(
@@ -70,16 +69,17 @@ class BlockEncoder:
         topic: str,
         prefix: str,
         converters: Sequence[Callable[[bytes], object]],
-        frames: Frames,
-        now_us: Callable[[], int],
+        register: Register,
+        now_us: Callable[[], int] = _clock_us,
     ) -> None:
+        envelope = envelope_schema(table, topic)
         self._table = table
         self._prefix = prefix
-        self._frames = frames
         self._now_us = now_us
         self._source = writer(source_schema(table.connector))
-        self._rows = _RowEncoder(table, topic, converters)
-        self._keys = KeyEncoder(table, converters, frames.key, frames.verbatim_key)
+        self._rows = _RowEncoder(table, envelope, converters)
+        self._frame = register(f"{topic}-value", envelope)
+        self._keys = KeyEncoder(table, topic, converters, register)
 
     def encode(self, block: Block) -> list[Message]:
         """Return the messages of a block, in order; raises ContractError for a value that its column cannot hold."""
@@ -135,7 +135,7 @@ class BlockEncoder:
         """Return an envelope. ``transaction`` is null; the lists of both images follow our own fields."""
         return b"".join(
             (
-                self._frames.value, old.row, new.row, stamp.source, _NULL, _OPS[op], stamp.clock, tail,
+                self._frame, old.row, new.row, stamp.source, _NULL, _OPS[op], stamp.clock, tail,
                 new.unavailable, old.unavailable, new.verbatim, old.verbatim,
             )
         )  # fmt: skip
@@ -162,10 +162,12 @@ def _tail(order: OrderKey, last: bool, key_change: bool = False) -> bytes:  # no
 class _RowEncoder:
     """Writes row images of one table version."""
 
-    def __init__(self, table: TableSchema, topic: str, converters: Sequence[Callable[[bytes], object]]) -> None:
+    def __init__(
+        self, table: TableSchema, envelope: dict[str, Any], converters: Sequence[Callable[[bytes], object]]
+    ) -> None:
         self._names = field_names(table)
         self._columns: list[tuple[Callable[[bytes], object], Writer, bytes, bytes]] = []
-        branches = [column_branch(field) for field in row_fields(envelope_schema(table, topic))]
+        branches = [column_branch(field) for field in row_fields(envelope)]
         column_writers = writers([avro for avro, _ in branches])
         for convert, write, (_, null) in zip(converters, column_writers, branches, strict=True):
             self._columns.append((convert, write, write_long(1 - null), write_long(null)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from schemas.avro import key_schema, verbatim_key_schema
 from schemas.avro_types import Records, bare_type
 from schemas.binary import MISFIT, write_string, writers
 from schemas.block import UNSENT
@@ -11,7 +14,7 @@ from schemas.errors import ContractError
 from schemas.values import Verbatim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from schemas.binary import Writer
     from schemas.block import Row
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 _ITS_TYPE = b"\x00"
 _TEXT = b"\x02"
+
+
+#: Stores a schema under a subject durably and returns the frame of what is written with it.
+Register = Callable[[str, dict[str, Any]], bytes]
 
 
 class _KeyColumn(NamedTuple):
@@ -30,17 +37,13 @@ class _KeyColumn(NamedTuple):
 
 
 class KeyEncoder:
-    """Writes the keys of one table version; ``frame`` and ``verbatim_frame`` are those of its two key schemas.
+    """Writes the keys of one table version under its two key schemas, which ``register`` stores.
 
-    Raises ContractError when a schema that the table's keys can need has no frame.
+    The second one, for keys with a verbatim value, is stored when the first of them comes: few tables have any.
     """
 
     def __init__(
-        self,
-        table: TableSchema,
-        converters: Sequence[Callable[[bytes], object]],
-        frame: bytes | None,
-        verbatim_frame: bytes | None,
+        self, table: TableSchema, topic: str, converters: Sequence[Callable[[bytes], object]], register: Register
     ) -> None:
         records = Records()
         types = [bare_type(table.columns[i].type.kind, records) for i in table.key]
@@ -48,10 +51,11 @@ class KeyEncoder:
             _KeyColumn(i, table.columns[i].name, avro == "string", converters[i], write)
             for i, avro, write in zip(table.key, types, writers(types), strict=True)
         ]
-        if self._columns and (frame is None or (verbatim_frame is None and set(types) != {"string"})):
-            raise ContractError(f"the key schemas of {table.name!r} are not registered")
-        self._frame = frame or b""
-        self._verbatim_frame = verbatim_frame or b""
+        schema = key_schema(table, topic)
+        self._frame = b"" if schema is None else register(f"{topic}-key", schema)
+        self._verbatim_frame: Callable[[], bytes] = cache(
+            lambda: register(f"{topic}-key", verbatim_key_schema(table, topic))
+        )
 
     def encode(self, row: Row | None, other: Row | None = None) -> bytes | None:
         """Return the key of a row, or None for a table without one.
@@ -62,12 +66,9 @@ class KeyEncoder:
         if not self._columns:
             return None
         values = [(column, self._value(column, row, other)) for column in self._columns]
-        try:
-            if any(type(value) is Verbatim and not column.is_text for column, value in values):
-                return self._verbatim_frame + b"".join([_verbatim_part(column, value) for column, value in values])
-            return self._frame + b"".join([column.write(value) for column, value in values])
-        except MISFIT as error:
-            raise ContractError("a key column: a value that its type cannot hold") from error
+        if any(type(value) is Verbatim and not column.is_text for column, value in values):
+            return self._verbatim_frame() + b"".join([_verbatim_part(column, value) for column, value in values])
+        return self._frame + b"".join([_part(column, value) for column, value in values])
 
     def _value(self, column: _KeyColumn, row: Row | None, other: Row | None) -> object:
         value = UNSENT if row is None else row[column.place]
@@ -78,13 +79,24 @@ class KeyEncoder:
         try:
             return column.convert(value)
         except MISFIT as error:
-            raise ContractError(f"key column {column.name}: a value that its type cannot hold") from error
+            raise _misfit(column) from error
+
+
+def _part(column: _KeyColumn, value: object) -> bytes:
+    try:
+        return column.write(value)
+    except MISFIT as error:
+        raise _misfit(column) from error
 
 
 def _verbatim_part(column: _KeyColumn, value: object) -> bytes:
     """Return one column under the schema whose columns are unions of their type and text."""
     if column.is_text:
-        return column.write(value)
+        return _part(column, value)
     if type(value) is Verbatim:
         return _TEXT + write_string(value)
-    return _ITS_TYPE + column.write(value)
+    return _ITS_TYPE + _part(column, value)
+
+
+def _misfit(column: _KeyColumn) -> ContractError:
+    return ContractError(f"key column {column.name}: a value that its type cannot hold")

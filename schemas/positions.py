@@ -1,8 +1,9 @@
 """The records of ``<prefix>.positions``: what capture remembers, and what status, wait and apply read of it.
 
 The topic has one partition and is compacted. Every start and every rewind of capture appends a start record; its
-offset plus one is the ``run`` (0 is the run of all log events). Records of a lower run that stand after a start record are void (a late save of a process that
-was replaced). Values are JSON; keys are JSON arrays: ``["start", id]``, ``["stream", run]``, ``["table", run, name]``.
+offset plus one is the ``run`` (0 is the run of all log events). Records of a lower run that stand after a start record
+are void: a late save of a process that was replaced. Values are JSON; keys are JSON arrays: ``["start", id]``,
+``["stream", run]``, ``["table", run, name]``.
 """
 
 from __future__ import annotations
@@ -136,10 +137,12 @@ class Positions:
     stream: StreamRecord | None = None
     tables: dict[str, TableRecord] = field(default_factory=dict)
 
-    def add(self, offset: int, key: bytes, value: bytes | None) -> None:
-        """Take in one message; tombstones only clean up and change nothing."""
+    def add(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+        """Take in one message; tombstones only clean up and change nothing. Raises ContractError for a foreign one."""
         if value is None:
             return
+        if key is None:
+            raise ContractError("a record of the positions topic has no key")
         record = decode(key, value)
         if isinstance(record, StartRecord):
             self.run = max(self.run, offset + 1)

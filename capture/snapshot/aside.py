@@ -17,8 +17,9 @@ ROWS_IN_MEMORY = 20_000
 
 
 class Aside:
-    """Blocks set aside, given back in the order in which they came. Lost in a crash, which is right: the chunk that
-    is read after it sees them all.
+    """Blocks set aside, given back in the order in which they came.
+
+    They are lost in a crash, which is right: the chunk that is read after it sees them all.
     """
 
     def __init__(self, folder: Path, rows_in_memory: int = ROWS_IN_MEMORY) -> None:

@@ -30,7 +30,7 @@ class Overlay:
         self._moved: dict[Key, tuple[Key, Row]] = {}
         for change in unseen:
             self._fold(change)
-        self._fate = {origin: patch for origin, patch in self._moved.values()}
+        self._fate = dict(self._moved.values())
 
     def row(self, key: Key, row: Row) -> Row | None:
         """Return a chunk's row as it must be published, or None where it must not."""

@@ -45,6 +45,14 @@ def reachable(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in [path, *path.parents])
 
 
+def open_to_all(folder: Path) -> None:
+    """Let everybody read and run what the owner can, whatever our umask was when it was written."""
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
+
+
 def own_folder(path: Path, user: str | None) -> Path:
     """Make the folder ``path`` for ``user`` alone and return where it really is.
 

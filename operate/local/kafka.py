@@ -58,6 +58,9 @@ SETTINGS = {
     "log.segment.bytes": str(128 * 1024 * 1024),
     # 16 MiB instead of 128, which would be a quarter of the heap.
     "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+    # A killed broker may register again only when its session has run out: 3 s instead of 9.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     # Tests of takeovers ask for short sessions.
     "group.min.session.timeout.ms": "1000",

@@ -72,18 +72,19 @@ def download(title: str, artifacts: list[Artifact], size: int, say: Say) -> Path
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):
         if not folder.exists():
+            client = _client()
             require_room(cache, 3 * size)
             say(f"downloading {title} (about {size >> 20} MiB, kept in {cache})")
-            _fetch(title, artifacts, folder, say)
+            _fetch(client, title, artifacts, folder, say)
     return folder
 
 
-def _fetch(title: str, artifacts: list[Artifact], folder: Path, say: Say) -> None:
+def _fetch(client: str, title: str, artifacts: list[Artifact], folder: Path, say: Say) -> None:
     draft = folder.with_suffix(".part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     (draft / "pom.xml").write_text(pom(artifacts))
-    _run_maven(title, draft, say)
+    _run_maven(client, title, draft, say)
     (draft / "jars").rename(folder)
     shutil.rmtree(draft)
 
@@ -94,9 +95,9 @@ def pom(artifacts: list[Artifact]) -> str:
     return POM.format(dependencies="\n".join(parts))
 
 
-def _run_maven(title: str, draft: Path, say: Say) -> None:
+def _run_maven(client: str, title: str, draft: Path, say: Say) -> None:
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={draft / 'jars'}"]
-    command = [_client(), "--batch-mode", "--file", str(draft / "pom.xml"), *goal]
+    command = [client, "--batch-mode", "--file", str(draft / "pom.xml"), *goal]
     environment = os.environ | java.find().environment
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as run:
         errors = _follow(run, title, say)

@@ -11,9 +11,15 @@ RANGE = range(15_000, 32_000)
 HOST = "127.0.0.1"
 
 
+# Chosen here but perhaps not listened on yet: servers start side by side.
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    return next(port for port in random.sample(RANGE, len(RANGE)) if is_free(port))
+    """Return a port that nobody listens on and that this process has not given out before."""
+    port = next(port for port in random.sample(RANGE, len(RANGE)) if port not in _given and is_free(port))
+    _given.add(port)
+    return port
 
 
 def is_free(port: int) -> bool:

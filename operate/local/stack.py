@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Where the stack of a working folder lives.
 DEFAULT_FOLDER = ".ferryman"
+#: A folder without this file is never written to, emptied or deleted.
+MARKER = "ferryman-stack"
+MARKER_TEXT = "The state of a local ferryman stack. `ferryman local down --delete` ends its servers and deletes it.\n"
 DEFAULT_SERVICES = ("kafka", "postgresql")
 
 #: Server by name; a new kind of server is a file beside this one and a line here.
@@ -90,7 +93,7 @@ class Stack:
 
     def down(self) -> list[str]:
         """Stop every server that was ever started in the folder; return the names of those that ran."""
-        if not self.folder.exists():
+        if not self._is_ours():
             return []
         with self._lock():
             awake = [name for name in SERVERS if self.server(name).running]
@@ -100,20 +103,30 @@ class Stack:
     def start(self, name: str) -> None:
         """Start one server, again or for the first time: same port, same data. Returns when it answers."""
         self._make_folder()
-        self.server(name).start()
+        with self._lock():
+            self.server(name).start()
 
     def kill(self, name: str) -> None:
         """End one server as a crash would (SIGKILL, children included)."""
         self.server(name).kill()
 
     def remove(self) -> None:
-        """Kill all servers and delete the folder with all data."""
-        for name in SERVERS:
-            self.server(name).remove()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Kill all servers and delete the folder with all data. A folder that is not a stack's stays as it is."""
+        if self._is_ours():
+            for name in SERVERS:
+                self.server(name).remove()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _is_ours(self) -> bool:
+        return (self.folder / MARKER).exists()
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._is_ours():
+            return
+        if any(self.folder.iterdir()):
+            raise BadInput("this folder holds other things", str(self.folder), "choose an empty or a new folder: --dir")
+        (self.folder / MARKER).write_text(MARKER_TEXT)
         (self.folder / ".gitignore").write_text("*\n")
 
     def _lock(self) -> FileLock:

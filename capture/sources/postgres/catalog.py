@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from capture.sources.postgres.identity import FULL, Keys, message_key
 from capture.sources.postgres.pgoutput import Relation, RelationColumn
+from capture.sources.postgres.plan import Leaf
 from capture.sources.postgres.types import FIRST_USER_OID, UNKNOWN_TYPE, TypeFacts, mapping
 from schemas.table import Column, TableSchema
 
@@ -61,7 +62,7 @@ class Version:
 def version(conn: psycopg.Connection[Any], relation: Relation) -> Version:
     """Return the version of a table as ``relation`` has it, completed from the catalog; raises psycopg.Error."""
     facts = _table_facts(conn, relation.oid)
-    types = _type_facts(conn, {(c.type_oid, c.typmod) for c in relation.columns})
+    types = type_facts(conn, {(c.type_oid, c.typmod) for c in relation.columns})
     return Version(relation, facts, types, table_schema(relation, facts, types, conn.info.dbname))
 
 
@@ -106,7 +107,7 @@ def _column(
     )
 
 
-# --- queries -----------------------------------------------------------------------------------------------------------
+# --- queries ----------------------------------------------------------------------------------------------------------
 
 _RELATION: Final = """
 SELECT n.nspname, c.relname, c.relreplident
@@ -134,8 +135,8 @@ FROM pg_index i WHERE i.indrelid = %s AND i.indisvalid AND (i.indisprimary OR i.
 
 #: A partitioned table has no rows, so the values of rows older than a column stand with its leaves.
 _COLUMNS: Final = """
-SELECT a.attname, a.attnum, NOT a.attnotnull, col_description(a.attrelid, a.attnum), coalesce(own.missing, leaf.missing),
-       a.atthasdef OR a.attidentity <> ''
+SELECT a.attname, a.attnum, NOT a.attnotnull, col_description(a.attrelid, a.attnum),
+       coalesce(own.missing, leaf.missing), a.atthasdef OR a.attidentity <> ''
 FROM pg_attribute a
 CROSS JOIN LATERAL (SELECT CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing) own
 LEFT JOIN LATERAL (
@@ -214,7 +215,8 @@ def _table_facts(conn: psycopg.Connection[Any], oid: int) -> TableFacts:
     )
 
 
-def _type_facts(conn: psycopg.Connection[Any], wanted: Iterable[TypeRef]) -> dict[TypeRef, TypeFacts]:
+def type_facts(conn: psycopg.Connection[Any], wanted: Iterable[TypeRef]) -> dict[TypeRef, TypeFacts]:
+    """Return what the catalog says of types; those that were dropped are missing. Raises psycopg.Error."""
     refs = sorted(wanted)
     rows = conn.execute(_TYPES, [[oid for oid, _ in refs], [typmod for _, typmod in refs]]).fetchall()
     return {(int(row[0]), row[1]): _type(row[2:]) for row in rows}
@@ -235,3 +237,38 @@ def _type(row: tuple[Any, ...]) -> TypeFacts:
         user_defined=int(base_oid) >= FIRST_USER_OID or int(element) >= FIRST_USER_OID,
         array=array,
     )
+
+
+_LEAVES: Final = """
+SELECT c.oid, n.nspname, c.relname, pg_relation_filenode(c.oid),
+       (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::int4, pg_table_size(c.oid),
+       c.reltuples::bigint
+FROM (SELECT relid::oid FROM pg_partition_tree(%(oid)s) WHERE isleaf
+      UNION SELECT oid FROM pg_class WHERE oid = %(oid)s AND relkind = 'r') AS leaf(oid)
+JOIN pg_class c ON c.oid = leaf.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY c.oid"""
+
+
+def leaves(conn: psycopg.Connection[Any], oid: int) -> list[Leaf]:
+    """Return the relations that hold a table's rows: itself, or its partitions. Raises psycopg.Error."""
+    rows = conn.execute(_LEAVES, {"oid": oid}).fetchall()
+    return [
+        Leaf(int(leaf), namespace, name, int(filenode), pages, size, tuples if tuples >= 0 else None)
+        for leaf, namespace, name, filenode, pages, size, tuples in rows
+    ]
+
+
+#: What a version has from the catalog and what changes without a Relation message: comments, enum labels.
+_FINGERPRINT: Final = """
+SELECT md5(concat(
+    (SELECT string_agg(concat_ws(' ', objoid, objsubid, description), ',' ORDER BY objoid, objsubid)
+     FROM pg_description WHERE classoid = 'pg_class'::regclass AND objoid = ANY (%(oids)s::oid[])),
+    (SELECT string_agg(concat_ws(' ', enumtypid, enumsortorder, enumlabel), ',' ORDER BY enumtypid, enumsortorder)
+     FROM pg_enum)))"""
+
+
+def fingerprint(conn: psycopg.Connection[Any], oids: list[int]) -> str:
+    """Return a digest that differs when a version made now may differ although the log says nothing of it."""
+    row = conn.execute(_FINGERPRINT, {"oids": oids}).fetchone()
+    assert row is not None
+    return str(row[0])

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as struct_error
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.block import UNSENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from schemas.block import Row, Value
 
 #: Microseconds between 1970-01-01 and 2000-01-01, where PostgreSQL counts from.
@@ -159,7 +161,7 @@ def insert(data: bytes) -> Images:
             raise ProtocolError("an Insert message without a new row")
         new, at, partial = _tuple(data, 6)
         _ended(data, at)
-        return Images(_U32(data, 1)[0], False, None, new, partial)
+        return Images(_U32(data, 1)[0], full=False, old=None, new=new, partial=partial)
     except (struct_error, IndexError) as error:
         raise ProtocolError("an Insert message ends early") from error
 
@@ -233,7 +235,7 @@ def _string(data: bytes, at: int) -> tuple[str, int]:
     return data[at:end].decode(), end + 1
 
 
-def _exactly(read, data: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - struct's own signature
+def _exactly(read: Callable[[bytes], tuple[Any, ...]], data: bytes) -> tuple[Any, ...]:
     try:
         return read(data)
     except struct_error as error:

@@ -1,8 +1,8 @@
 """How a table is cut into chunks: ranges of pages, for each leaf that holds rows. Pure.
 
-A plan is JSON: ``{"leaves": [[oid, filenode, pages per chunk, chunks], ...], "whole": bool}``. Chunk numbers run on over
-the leaves. A range of pages means something only while the leaf lies in the file it was planned for (rule 2), and the
-table only while it has the same leaves. ``whole``: one chunk takes everything (a table without a key, rule 9).
+A plan is JSON: ``{"leaves": [[oid, filenode, pages per chunk, chunks], ...], "whole": bool}``. Chunk numbers run on
+over the leaves. A range of pages means something only while the leaf lies in the file it was planned for (rule 2), and
+a plan only while the table has the same leaves. ``whole``: one chunk takes everything (a table without a key, rule 9).
 """
 
 from __future__ import annotations

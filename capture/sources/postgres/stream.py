@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import time
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 import psycopg
 from psycopg import pq
@@ -34,6 +34,10 @@ _IN_USE: Final = "55006"
 _NOT_ALLOWED: Final = "42501"
 #: Decoding met a place in the log where the publication did not exist.
 _NO_PUBLICATION: Final = "42704"
+
+
+class SlotInUse(SourceUnavailable):
+    """Another process streams from the slot."""
 
 
 class Sink(Protocol):
@@ -63,6 +67,7 @@ class Stream:
         self._poll = select.poll()
         self._poll.register(self._conn.socket, select.POLLIN)
         self._silence_s = _LONGEST_SILENCE_S
+        self.started = False
         self._slot = ""
         self._confirmed = 0
         self._told_at = time.monotonic()
@@ -93,7 +98,7 @@ class Stream:
         result = self._conn.exec_(command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:
             _refuse(result, f"the stream of slot {slot} does not start")
-        self._slot, self._confirmed = slot, start
+        self._slot, self._confirmed, self.started = slot, start, True
         self._tell()
 
     def _row(self, command: bytes) -> list[str]:
@@ -111,7 +116,7 @@ class Stream:
             for _ in range(_MESSAGES_AT_ONCE):
                 size, raw = receive(1)
                 if size == 0:
-                    self._tell_if_due()
+                    self.keep_alive()
                     self._conn.consume_input()
                     size, raw = receive(1)
                 if size <= 0:
@@ -131,12 +136,17 @@ class Stream:
         """Wait until something arrives, for at most ``timeout_s`` and no longer than the next status is due."""
         due_s = self._told_at + self._silence_s - time.monotonic()
         self._poll.poll(max(0.0, min(timeout_s, due_s)) * 1000)
-        self._tell_if_due()
+        self.keep_alive()
 
     def confirm(self, position: int) -> None:
         """Tell the server that everything before ``position`` is safe with us; never moves back."""
         self._confirmed = max(self._confirmed, position)
         self._tell()
+
+    def keep_alive(self) -> None:
+        """Send a standby status when the next one is due."""
+        if time.monotonic() - self._told_at >= self._silence_s:
+            self._tell()
 
     def close(self) -> None:
         """Close the connection; the slot is free as soon as the server notices. Safe to call twice."""
@@ -146,10 +156,6 @@ class Stream:
         position, _clock, wanted = _KEEPALIVE(data)
         sink.keepalive(position)
         if wanted:
-            self._tell()
-
-    def _tell_if_due(self) -> None:
-        if time.monotonic() - self._told_at >= self._silence_s:
             self._tell()
 
     def _tell(self) -> None:
@@ -189,7 +195,7 @@ def _refuse(result: pq.abc.PGresult, what: str) -> NoReturn:
     code = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     text = f"{what} (SQLSTATE {code or 'unknown'})"
     if code == _IN_USE:
-        raise SourceUnavailable(f"{text}: another process uses it; two captures of one pipeline take turns")
+        raise SlotInUse(f"{text}: another process uses it; two captures of one pipeline take turns")
     if code == _NOT_ALLOWED:
         raise SourceError(text, "the role needs REPLICATION (Amazon RDS: GRANT rds_replication TO ...)")
     raise SourceUnavailable(text)

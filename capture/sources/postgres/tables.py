@@ -29,6 +29,8 @@ _INDEX_COLUMNS: Final = """ARRAY(
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n)"""
 
 _TABLES: Final = f"""
+WITH published AS MATERIALIZED (
+    SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = %(publication)s)
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.relreplident::text,
        ARRAY(SELECT a.attname::text FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
@@ -40,10 +42,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.r
        row_security_active(c.oid) AS filtered,
        pg_has_role(c.relowner, 'USAGE') AS owned,
        quote_ident(pg_get_userbyid(c.relowner)) AS owner, quote_ident(current_user) AS role,
-       EXISTS (SELECT FROM pg_publication_tables t
-               WHERE t.pubname = %(publication)s AND t.schemaname = n.nspname AND t.tablename = c.relname) AS published,
-       ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text] FROM pg_partition_tree(c.oid) t
-             JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
+       EXISTS (SELECT FROM published t WHERE t.schemaname = n.nspname AND t.tablename = c.relname) AS published,
+       ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text]
+             FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+             JOIN pg_namespace ln ON ln.oid = l.relnamespace
              WHERE c.relkind = 'p' AND t.isleaf) AS leaves,
        ARRAY(SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) a WHERE a.relid <> c.oid) AS ancestors
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -154,7 +156,9 @@ def _no_identity(state: TableState) -> str:
     if state.keys.identity_columns(state.columns):
         return "some of its partitions have another replica identity than the table"
     if state.keys.primary_deferrable:
-        return "its primary key is deferrable, so it is no replica identity: published, its UPDATE and DELETE would fail"
+        return (
+            "its primary key is deferrable, so it is no replica identity: published, its UPDATE and DELETE would fail"
+        )
     return "it has no primary key and no replica identity: published, its UPDATE and DELETE would fail"
 
 
@@ -199,4 +203,3 @@ def _state(row: tuple[Any, ...]) -> TableState:
         leaves=tuple((name, identity) for name, identity in leaves),
         ancestors=tuple(map(int, ancestors)),
     )
-

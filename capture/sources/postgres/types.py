@@ -160,20 +160,16 @@ def keeps_values(old: TypeFacts, new: TypeFacts) -> bool:
     Anything else may have rewritten rows, and a rewrite puts nothing into the log. A USING expression can do so for
     these pairs too, but nobody writes one for a change that needs none.
     """
-    if (old.base_oid, old.base_typmod, old.kind) == (new.base_oid, new.base_typmod, new.kind):
+    if (old.base_oid, old.base_typmod) == (new.base_oid, new.base_typmod):
         return True
-    names = (old.base_name, new.base_name)
-    if old.base_namespace != "pg_catalog" or new.base_namespace != "pg_catalog":
+    if {old.base_namespace, new.base_namespace} != {"pg_catalog"}:
         return False
-    if names in _WIDER:
-        return True
-    if names in {("varchar", "varchar"), ("varbit", "varbit")}:
-        return new.base_typmod < 0 or 0 <= old.base_typmod <= new.base_typmod
+    names = (old.base_name, new.base_name)
     if names == ("numeric", "numeric"):
         return _numeric_keeps(old.base_typmod, new.base_typmod)
-    if names[0] == names[1] and names[0] in _PRECISE:  # a lower precision rounds, a higher one changes nothing
+    if names[0] == names[1] and names[0] in _LIMITED:
         return new.base_typmod < 0 or 0 <= old.base_typmod <= new.base_typmod
-    return False
+    return names in _WIDER
 
 
 def _numeric_keeps(old: int, new: int) -> bool:
@@ -185,7 +181,6 @@ def _numeric_keeps(old: int, new: int) -> bool:
     return new_scale == old_scale and new_precision >= old_precision
 
 
-_WIDER: Final = {
-    ("int2", "int4"), ("int2", "int8"), ("int4", "int8"), ("varchar", "text"), ("text", "text"),
-}  # fmt: skip
-_PRECISE: Final = {"time", "timetz", "timestamp", "timestamptz"}
+_WIDER: Final = {("int2", "int4"), ("int2", "int8"), ("int4", "int8"), ("varchar", "text")}
+#: Types whose modifier is a longest length or a finest precision: a larger one changes nothing that is stored.
+_LIMITED: Final = {"varchar", "varbit", "time", "timetz", "timestamp", "timestamptz"}

@@ -87,7 +87,9 @@ class _Source:
         return tuple(v if c.identity else UNSENT for c, v in zip(self.table.columns, row, strict=True))
 
     def step(self) -> None:
-        kind = self.draw(st.sampled_from(["insert", "insert", "full", "part", "part", "delete", "key", "key", "truncate"]))
+        kind = self.draw(
+            st.sampled_from(["insert", "insert", "full", "part", "part", "delete", "key", "key", "truncate"])
+        )
         if kind == "truncate":
             if self.draw(st.booleans()):
                 self.rows.clear()

@@ -203,9 +203,7 @@ def test_what_stood_before_a_truncate_is_not_planned() -> None:
 
 
 def test_part_of_a_row_that_a_truncate_removed_counts_as_missing() -> None:
-    planned = plan(
-        [received(table(), [Event(Op.TRUNCATE, None, None), Event(Op.UPDATE, None, (b"1", b"b", UNSENT))])]
-    )
+    planned = plan([received(table(), [Event(Op.TRUNCATE, None, None), Event(Op.UPDATE, None, (b"1", b"b", UNSENT))])])
 
     assert planned == Plan([Truncate(opening=False)], missing=1)
 

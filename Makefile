@@ -1,0 +1,63 @@
+# Every target prepares what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The interpreter that .venv is made with: any Python from 3.11 on. make setup PYTHON=python3.13
+PYTHON ?= $(shell .ci/find-python)
+BIN := .venv/bin
+STAMP := .venv/.complete
+SOURCES := schemas runtime capture apply operate bench tests
+# Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
+ARGS ?=
+
+.PHONY: setup demo test check fmt soak bench lock clean help
+
+setup: $(STAMP) ## Make .venv with everything; on Debian and Ubuntu as root also install Maven
+
+$(STAMP): requirements.txt pyproject.toml
+	.ci/prerequisites "$(PYTHON)"
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup ## Carry real data from PostgreSQL through Kafka into PostgreSQL, with crashes on the way
+	$(BIN)/ferryman demo $(ARGS)
+
+test: setup ## Run the tests, all but the slow ones
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+check: setup ## Lint, format check, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit/test_file_length.py
+
+fmt: setup ## Format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+soak: setup ## Run the slow tests: long random histories, crash sweeps
+	$(BIN)/pytest -m slow --timeout 0 $(ARGS)
+
+bench: setup ## Measure: make bench ARGS="CASE --rows N --json"
+	$(BIN)/python -m bench $(ARGS)
+
+lock: setup ## Pin the newest versions that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOCK) --all-extras --upgrade --output-file requirements.txt pyproject.toml
+	printf 'setuptools>=80\nwheel\n' | $(LOCK) --extra postgres --constraint requirements.txt \
+		--output-file requirements-image.txt pyproject.toml -
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+
+clean: ## Stop the local stack and delete everything that make and the tools made
+	if [ -x $(BIN)/ferryman ]; then $(BIN)/ferryman local down --delete; fi
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-8s %s\n", $$1, $$2 }'

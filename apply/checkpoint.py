@@ -1,0 +1,119 @@
+"""The checkpoint row of a topic partition: who may write, and from which offset on. It decides, not Kafka's group.
+
+Each apply transaction locks the row under its owner's epoch, and moves it with the data. So data and checkpoint are
+one, an owner that was replaced can write nothing more, and after a COMMIT whose answer was lost the row tells what
+happened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
+from psycopg import errors
+
+from apply.errors import Fenced
+from runtime import failpoints
+
+if TYPE_CHECKING:
+    from apply.session import Session
+
+_log = structlog.get_logger()
+
+#: How long a new owner waits for the old one to end its open transaction, before it ends the old one's session.
+_PATIENCE: Final = "SET LOCAL lock_timeout = '2s'"
+
+_TAKE_OVER: Final = """
+INSERT INTO ferryman.checkpoint AS c (pipeline, topic, partition, topic_id, next_offset, epoch, owner)
+VALUES (%s, %s, %s, %s, 0, 1, %s)
+ON CONFLICT (pipeline, topic, partition)
+DO UPDATE SET epoch = c.epoch + 1, owner = excluded.owner, updated_at = now()
+RETURNING next_offset, order_key, topic_id, leader_epoch, epoch"""
+
+_LOCK: Final = """
+SELECT next_offset, order_key, topic_id, leader_epoch, epoch FROM ferryman.checkpoint
+WHERE pipeline = %s AND topic = %s AND partition = %s AND epoch = %s FOR UPDATE"""
+
+_SAVE: Final = """
+UPDATE ferryman.checkpoint
+SET next_offset = %s, order_key = %s, topic_id = %s, leader_epoch = %s,
+    committed_us = COALESCE(%s, committed_us), updated_at = now()
+WHERE pipeline = %s AND topic = %s AND partition = %s AND epoch = %s"""
+
+#: Sessions that hold the advisory lock of a partition: those with an open transaction for it.
+_HOLDERS: Final = """
+SELECT pid, pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32 | objid::bigint) = %s"""
+
+
+class Place(NamedTuple):
+    """A topic partition of a pipeline."""
+
+    pipeline: str
+    topic: str
+    partition: int
+
+    @property
+    def lock(self) -> int:
+        """The number of its advisory lock: 64 bits, signed."""
+        digest = hashlib.sha256("\0".join(map(str, ("ferryman", *self))).encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint row says. ``order_key`` is None as long as nothing was applied."""
+
+    next_offset: int
+    order_key: bytes | None
+    topic_id: str
+    leader_epoch: int | None
+    epoch: int
+
+
+def take_over(session: Session, place: Place, owner: str, topic_id: str) -> Checkpoint:
+    """Become the owner of a partition and return where it stands.
+
+    ``topic_id`` is recorded for a partition never seen before; otherwise the one recorded earlier is returned. An
+    owner that was replaced while its transaction is open (a process that was stopped) loses its session.
+    """
+    try:
+        found = _take_over(session, place, owner, topic_id)
+    except errors.LockNotAvailable:
+        session.rollback()
+        ended = session.execute(_HOLDERS, (place.lock,)).fetchall()
+        session.commit()
+        _log.warning("partition.old_owner_ended", topic=place.topic, partition=place.partition, sessions=len(ended))
+        found = _take_over(session, place, owner, topic_id)
+    failpoints.hit("apply.takeover")
+    return found
+
+
+def fence(session: Session, place: Place, epoch: int) -> Checkpoint:
+    """Lock the row for the open transaction and return where it stands; raises Fenced if it has another owner.
+
+    The advisory lock tells a successor which session to end, should this process stand still in the transaction.
+    """
+    session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+    row = session.execute(_LOCK, (*place, epoch)).fetchone()
+    if row is None:
+        raise Fenced
+    return Checkpoint(*row)
+
+
+def save(session: Session, place: Place, checkpoint: Checkpoint, committed_us: int | None) -> None:
+    """Move the row, in the transaction that holds the data and has the row locked."""
+    values = (checkpoint.next_offset, checkpoint.order_key, checkpoint.topic_id, checkpoint.leader_epoch, committed_us)
+    session.execute(_SAVE, (*values, *place, checkpoint.epoch))
+
+
+def _take_over(session: Session, place: Place, owner: str, topic_id: str) -> Checkpoint:
+    session.execute(_PATIENCE)
+    session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+    row = session.execute(_TAKE_OVER, (*place, topic_id, owner)).fetchone()
+    session.commit()
+    if row is None:
+        raise AssertionError("an upsert that returns no row")
+    return Checkpoint(*row)

@@ -1,0 +1,174 @@
+"""The topics' side: group membership, messages by partition, seeks and pauses. Where to read is never its decision.
+
+Kafka's group only says which replica applies a partition; the offset comes from the target's checkpoint. So a newly
+assigned partition stays paused at its end until :meth:`TopicConsumer.start` is told where to begin.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from apply.events import Raw
+from runtime import kafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from confluent_kafka import Message
+
+    from runtime.config import KafkaConfig
+
+_log = structlog.get_logger()
+
+#: Messages taken from the client at once: more only make the turn of the other partitions come later.
+_AT_ONCE: Final = 20_000
+#: Seconds to wait for a broker's answer about a partition's first and last offset.
+_WATERMARK_S: Final = 10.0
+
+_GAP: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own codes are spelled like this
+_NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
+
+
+class PartitionId(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    number: int
+
+
+class Poll(NamedTuple):
+    """What one poll brought: messages by partition in offset order, and partitions whose next offset is gone."""
+
+    messages: dict[PartitionId, list[Raw]]
+    gaps: list[PartitionId]
+
+
+class TopicConsumer:
+    """A member of the pipeline's consumer group. ``assigned`` and ``revoked`` are called during :meth:`poll`."""
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        group: str,
+        instance: str | None,
+        session_timeout_ms: int,
+        assigned: Callable[[list[PartitionId]], None],
+        revoked: Callable[[list[PartitionId]], None],
+    ) -> None:
+        self._config = config
+        self._assigned, self._revoked = assigned, revoked
+        self._topics: frozenset[str] = frozenset()
+        self._paused: set[PartitionId] = set()
+        self._consumer: Consumer = kafka.consumer(config, group, **_membership(instance, session_timeout_ms))
+
+    def subscribe(self, topics: Iterable[str]) -> bool:
+        """Take part in the consumption of these topics; return whether that is news."""
+        wanted = frozenset(topics)
+        if wanted == self._topics or not wanted:
+            return False
+        self._consumer.subscribe(sorted(wanted), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._topics = wanted
+        return True
+
+    def poll(self, wait_s: float) -> Poll:
+        """Return what has arrived, waiting at most so long for the first of it.
+
+        Raises KafkaRefused when the brokers say no for good; what passes by itself is waited out.
+        """
+        found = Poll(defaultdict(list), [])
+        first = self._consumer.poll(wait_s)
+        if first is not None:
+            for message in (first, *self._consumer.consume(_AT_ONCE, 0.0)):
+                self._sort(message, found)
+        return found
+
+    def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> bool:
+        """Read a partition from an offset on; False: the client is not ready for that yet."""
+        place = TopicPartition(*partition, offset)
+        if leader_epoch is not None and leader_epoch >= 0:
+            place = TopicPartition(*partition, offset, leader_epoch=leader_epoch)
+        try:
+            self._consumer.seek(place)
+        except KafkaException as error:
+            _log.debug("partition.seek_refused", topic=partition.topic, error=error.args[0].name())
+            return False
+        return True
+
+    def hold(self, wanted: set[PartitionId]) -> None:
+        """Have exactly these partitions paused."""
+        if pause := wanted - self._paused:
+            self._consumer.pause([TopicPartition(*partition) for partition in pause])
+        if resume := self._paused - wanted:
+            self._consumer.resume([TopicPartition(*partition) for partition in resume])
+        self._paused = set(wanted)
+
+    def bounds(self, partition: PartitionId) -> tuple[int, int]:
+        """Return the first offset that is still there and the one after the last; raises KafkaUnavailable."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_WATERMARK_S)
+        except KafkaException as error:
+            raise kafka.unavailable(error, self._config) from None
+        return low, high
+
+    def known_end(self, partition: PartitionId) -> int:
+        """Return the offset after the last message as far as the client knows without asking."""
+        return int(self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)[1])
+
+    def note(self, offsets: dict[PartitionId, int]) -> None:
+        """Tell the group what is applied, for tools that show lag; nothing reads it back."""
+        if offsets:
+            places = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+            try:
+                self._consumer.commit(offsets=places, asynchronous=True)
+            except KafkaException as error:
+                _log.debug("group.commit_failed", error=error.args[0].name())
+
+    def close(self) -> None:
+        """Leave; a member with a name of its own (``--instance``) keeps its partitions for the session timeout."""
+        self._consumer.close()
+
+    def _sort(self, message: Message, found: Poll) -> None:
+        error = message.error()
+        partition = PartitionId(message.topic() or "", message.partition() or 0)
+        if error is None:
+            raw = Raw(message.offset() or 0, message.value(), message.leader_epoch())
+            found.messages[partition].append(raw)
+        elif error.code() == _GAP:
+            found.gaps.append(partition)
+        elif error.code() in _NO_TOPIC:
+            _log.warning("topic.gone", topic=partition.topic)
+        else:
+            kafka.check(error, self._config)
+
+    def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        partitions = [PartitionId(place.topic, place.partition) for place in places]
+        consumer.incremental_assign([TopicPartition(*partition, OFFSET_END) for partition in partitions])
+        consumer.pause([TopicPartition(*partition) for partition in partitions])
+        self._paused |= set(partitions)
+        self._assigned(partitions)
+
+    def _revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        partitions = [PartitionId(place.topic, place.partition) for place in places]
+        self._revoked(partitions)
+        self._paused -= set(partitions)
+        consumer.incremental_unassign(places)
+
+
+def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]:
+    """Return the settings of a member. Cooperative: a replica that comes or goes disturbs only what moves.
+
+    The sticky assignor spreads single partitions; the default one would give partition 0 of every topic to one member.
+    """
+    settings: dict[str, Any] = {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": session_timeout_ms,
+        "heartbeat.interval.ms": max(session_timeout_ms // 3, 100),
+        "max.poll.interval.ms": max(3_600_000, session_timeout_ms),  # one statement at the target may take that long
+        "fetch.message.max.bytes": 4 * 1024 * 1024,
+        "enable.partition.eof": False,
+    }
+    return settings | ({"group.instance.id": instance} if instance else {})

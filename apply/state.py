@@ -1,0 +1,100 @@
+"""The row of a table in ``ferryman.table_state``: its state, why, what to do, and counts of what was applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from schemas.block import Op, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apply.session import Session
+    from schemas.received import Received
+
+_APPLIED: Final = """
+INSERT INTO ferryman.table_state AS s
+    (pipeline, "table", topic, state, made_by_ferryman, inserts, updates, deletes, snapshot_rows)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (pipeline, "table") DO UPDATE SET
+    topic = excluded.topic, state = excluded.state, reason = NULL, fix = NULL,
+    made_by_ferryman = s.made_by_ferryman OR excluded.made_by_ferryman,
+    inserts = s.inserts + excluded.inserts, updates = s.updates + excluded.updates,
+    deletes = s.deletes + excluded.deletes,
+    snapshot_rows = CASE WHEN %s THEN 0 ELSE s.snapshot_rows END + excluded.snapshot_rows, updated_at = now()"""
+
+_STOPPED: Final = """
+INSERT INTO ferryman.table_state AS s (pipeline, "table", topic, state, reason, fix)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (pipeline, "table") DO UPDATE SET
+    topic = excluded.topic, state = excluded.state, reason = excluded.reason, fix = excluded.fix, updated_at = now()"""
+
+_LOADED: Final = """
+UPDATE ferryman.table_state SET state = 'streaming', updated_at = now()
+WHERE pipeline = %s AND "table" = %s AND state = 'loading'"""
+
+_READ: Final = """
+SELECT state, made_by_ferryman FROM ferryman.table_state WHERE pipeline = %s AND "table" = %s"""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of events. ``opened``: a new snapshot began, and ``snapshot_rows`` counts from there."""
+
+    inserts: int = 0
+    updates: int = 0
+    deletes: int = 0
+    snapshot_rows: int = 0
+    opened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What is recorded of a table."""
+
+    state: str
+    made_by_ferryman: bool
+
+
+def tally(batch: Sequence[Received]) -> Tally:
+    """Count the events of a batch; the two halves of a key change are one update."""
+    counts = Tally()
+    for received in batch:
+        for op, key_change, origin in zip(received.ops, received.key_change, received.origins, strict=True):
+            if op is Op.READ:
+                counts.snapshot_rows += 1
+            elif op is Op.TRUNCATE:
+                if origin is Origin.OPENING:
+                    counts.opened, counts.snapshot_rows = True, 0
+            elif key_change:
+                counts.updates += op is Op.CREATE
+            elif op is Op.CREATE:
+                counts.inserts += 1
+            elif op is Op.UPDATE:
+                counts.updates += 1
+            else:
+                counts.deletes += 1
+    return counts
+
+
+def read(session: Session, pipeline: str, table: str) -> TableState | None:
+    """Return what is recorded of a table, or None if it was never seen."""
+    row = session.execute(_READ, (pipeline, table)).fetchone()
+    return None if row is None else TableState(*row)
+
+
+def applied(session: Session, pipeline: str, table: str, topic: str, state: str, counts: Tally, *, made: bool) -> None:
+    """Record a batch, in its transaction; ``made``: the table was made in it. Whatever was wrong before is over."""
+    numbers = (counts.inserts, counts.updates, counts.deletes, counts.snapshot_rows)
+    session.execute(_APPLIED, (pipeline, table, topic, state, made, *numbers, counts.opened))
+
+
+def stopped(session: Session, pipeline: str, table: str, topic: str, state: str, reason: str, fix: str) -> None:
+    """Record that a table stands still (``blocked``, ``needs_resync``), why, and what to do about it."""
+    session.execute(_STOPPED, (pipeline, table, topic, state, reason, fix))
+
+
+def loaded(session: Session, pipeline: str, table: str) -> None:
+    """Record that the snapshot of a table is complete in the target."""
+    session.execute(_LOADED, (pipeline, table))

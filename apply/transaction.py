@@ -1,0 +1,136 @@
+"""One target transaction: fence, tables, rows, counts, checkpoint, commit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from apply import catalog, checkpoint, evolution, state
+from apply.errors import Blocked, Fenced
+from apply.planner import plan
+from apply.sql import Statements
+from apply.steps import Plan, Truncate
+from apply.writer import Writer
+from runtime import failpoints
+
+if TYPE_CHECKING:
+    from apply.checkpoint import Checkpoint
+    from apply.partition import Batch
+    from apply.session import Session
+    from apply.work import Work
+    from schemas.received import Received
+    from schemas.table import TableSchema
+
+_MISSING_FIX: Final = "run `ferryman validate --repair` or `ferryman resync` for this table"
+
+
+class Moved(Exception):  # noqa: N818 - it is what happened to the checkpoint
+    """The checkpoint is not where we left it: the target was restored to an earlier time, or a commit was in doubt."""
+
+    def __init__(self, standing: Checkpoint) -> None:
+        super().__init__()
+        self.standing = standing
+
+
+class Transaction:
+    """Applies batches of one partition through a session.
+
+    A batch that is not complete leaves the transaction open, and the next one goes on in it. ``policy`` is
+    apply.evolution.
+    """
+
+    def __init__(self, session: Session, work: Work, policy: evolution.Policy) -> None:
+        self._session, self._work, self._policy = session, work, policy
+        self._made = False
+
+    def apply(self, batch: Batch) -> None:
+        """Write a batch, and commit it with its checkpoint if it ends at an end mark.
+
+        Raises Fenced, Moved, Blocked, ContractError or an error of the driver. Unless it was Moved, nothing was
+        committed, or the outcome of COMMIT is unknown: the next fence tells.
+        """
+        planned = [(run, plan(run)) for run in versions(batch.received)]
+        failpoints.hit("apply.before_begin")
+        if self._work.session is None:
+            self._fence()
+        for run, steps in planned:
+            self._write(run, steps, loading=batch.loading)
+        if batch.complete:
+            self._finish(batch)
+
+    def _fence(self) -> None:
+        known = self._work.checkpoint
+        if known is None:
+            raise Fenced
+        standing = checkpoint.fence(self._session, self._work.place, known.epoch)
+        failpoints.hit("apply.locked")
+        if standing[:2] != known[:2]:
+            raise Moved(standing)
+
+    def _write(self, run: list[Received], steps: Plan, *, loading: bool) -> None:
+        opening = any(isinstance(step, Truncate) and step.opening for step in steps.steps)
+        statements = self._statements(run[0].table, opening=opening)
+        if opening:
+            self._permit_opening(statements)
+        missing = Writer(self._session, statements, rebuild=self._work.rebuild).write(steps)
+        if missing and not loading:
+            raise Blocked(f"{missing} rows that were changed at the source are not in the target", _MISSING_FIX)
+
+    def _statements(self, table: TableSchema, *, opening: bool) -> Statements:
+        """Return the SQL for a table version, making the target fit when the version is new to this session."""
+        name = (table.namespace, table.name)
+        known = self._session.known.get(name)
+        if known is not None and known[0] == table:
+            return known[1]  # type: ignore[no-any-return]  # what is put in below
+        recorded = state.read(self._session, self._work.place.pipeline, self._work.table)
+        applied = recorded.columns if recorded is not None and not opening else frozenset()
+        layout = evolution.ensure(self._session, table, self._policy, applied)
+        self._made = self._made or layout.created
+        # Only this transaction may take the table for empty because it made it.
+        self._session.known[name] = (table, Statements(replace(layout, created=False)))
+        return Statements(layout)
+
+    def _permit_opening(self, statements: Statements) -> None:
+        """Refuse to empty a table that ferryman neither made nor filled: its rows may be somebody's own."""
+        work = self._work
+        if statements.layout.created or (work.checkpoint is not None and work.checkpoint.order_key is not None):
+            return
+        recorded = state.read(self._session, work.place.pipeline, work.table)
+        if recorded is not None and recorded.made_by_ferryman:
+            return
+        if not catalog.is_empty(self._session, statements.table):
+            raise Blocked(
+                f"the target's table {statements.table} holds rows that ferryman did not write",
+                f"TRUNCATE {statements.table} at the target if they may go, or exclude the table; "
+                "ferryman goes on by itself",
+            )
+
+    def _finish(self, batch: Batch) -> None:
+        work, known = self._work, self._work.checkpoint
+        if known is None:
+            raise Fenced
+        if batch.received:
+            now = "loading" if work.partition.is_loading(batch.order_key) else "streaming"
+            counts = state.tally(batch.received)
+            columns = [column.name for column in batch.received[-1].table.columns]
+            state.applied(self._session, work.place, work.table, state.Applied(now, counts, columns, self._made))
+            work.state = now
+        failpoints.hit("apply.before_checkpoint")
+        done = known._replace(
+            next_offset=batch.next_offset,
+            order_key=batch.order_key,
+            topic_id=work.topic_id,
+            leader_epoch=work.leader_epoch,
+        )
+        checkpoint.save(self._session, work.place, done, batch.committed_us)
+        failpoints.hit("apply.before_commit")
+        self._session.commit()
+        failpoints.hit("apply.committed")
+        work.checkpoint = done
+        work.partition.saved = batch.next_offset
+
+
+def versions(received: list[Received]) -> list[list[Received]]:
+    """Return the events grouped by table version, in order."""
+    return [list(run) for _, run in groupby(received, key=lambda one: one.table)]

@@ -1,0 +1,85 @@
+"""What this replica knows of a topic partition that it was given: where it stands, and how its last tries went."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from apply.partition import Partition
+
+if TYPE_CHECKING:
+    from apply.checkpoint import Checkpoint, Place
+    from apply.events import Poison
+    from apply.session import Session
+
+
+class Pause:
+    """Pauses between tries, in seconds: each twice the one before, up to a longest, with jitter."""
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s, self._longest_s, self._next_s = first_s, longest_s, first_s
+
+    def next(self) -> float:
+        """Return how long to pause before the next try."""
+        pause = self._next_s
+        self._next_s = min(self._longest_s, pause * 2)
+        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
+
+    def reset(self) -> None:
+        """Begin again with the shortest pause: something worked."""
+        self._next_s = self._first_s
+
+
+#: Lost against another transaction, or the target is away: soon, then up to a quarter of a minute.
+_RETRY_S: Final = (0.1, 15.0)
+#: Somebody must make room or mend the table: looked at again by itself, up to once a minute.
+_SLOW_S: Final = (5.0, 60.0)
+
+
+@dataclass(slots=True)
+class Work:
+    """A topic partition of ours. Without a ``checkpoint`` it is not taken over yet (or was lost to another owner).
+
+    ``session`` is the partition's own while a target transaction stays open over several batches. ``limit`` shrinks
+    while a failing batch is halved. ``tried`` and ``rebuild``: the batch at hand failed once, and how it is tried now.
+    """
+
+    place: Place
+    table: str
+    batch_rows: int
+    topic_id: str = ""
+    checkpoint: Checkpoint | None = None
+    partition: Partition = field(default_factory=lambda: Partition(0, None))
+    session: Session | None = None
+    poison: Poison | None = None
+    limit: int = 0
+    tried: bool = False
+    rebuild: bool = False
+    blocked: bool = False
+    started: bool = False
+    state: str = ""
+    retry_at: float = 0.0
+    leader_epoch: int | None = None
+    retry: Pause = field(default_factory=lambda: Pause(*_RETRY_S))
+    slow: Pause = field(default_factory=lambda: Pause(*_SLOW_S))
+
+    def __post_init__(self) -> None:
+        self.limit = self.batch_rows
+
+    def succeeded(self) -> None:
+        """A batch was committed: back to full size, step by step."""
+        self.limit = min(self.batch_rows, self.limit * 2)
+        self.tried = self.rebuild = self.blocked = False
+        self.retry.reset()
+        self.slow.reset()
+
+    def rewind(self) -> None:
+        """Forget everything above the checkpoint; it is read and applied again."""
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+        if self.checkpoint is not None:
+            self.partition.rewind(self.checkpoint.next_offset, self.checkpoint.order_key)
+        self.poison = None
+        self.started = False

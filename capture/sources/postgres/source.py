@@ -1,0 +1,337 @@
+"""PostgreSQL as a source of capture: the contract of :mod:`capture.source` over slot, stream and chunks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
+from capture.sources.postgres import catalog, chunks, copytext, history, lsn, pgoutput, plan, slot, tables, values
+from capture.sources.postgres.assembler import Assembler
+from capture.sources.postgres.faults import translated
+from capture.sources.postgres.publication import Publication
+from capture.sources.postgres.stream import SlotInUse, Stream
+from capture.sources.postgres.versions import Versions
+from capture.sources.postgres.visibility import Snapshot
+from runtime.postgres import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import psycopg
+
+    from capture.source import ChunkRead, ChunkRequest, FoundTable, Mark, Plan, Resume
+    from runtime.config import Selection, SourceConfig
+    from schemas.block import Row
+    from schemas.table import Column, TableSchema
+
+log = structlog.get_logger()
+
+#: How long a start waits for another process to let go of the slot before it says so, in seconds.
+_SLOT_WAIT_S: Final = 5.0
+_SLOT_PAUSE_S: Final = 0.2
+
+_FILE_BUFFER_BYTES: Final = 1 << 20
+
+
+class PostgresSource:
+    """One database behind one slot. Two connections: the stream, and a session for everything else."""
+
+    def __init__(self, pipeline: str, config: SourceConfig, selection: Selection) -> None:
+        self._config, self._selection = config, selection
+        self._application = f"ferryman capture {pipeline}"
+        self._slot = config.slot.name
+        self._publication = Publication(config.publication.name, create=config.publication.create)
+        self._session: psycopg.Connection[Any] | None = None
+        self._stream: Stream | None = None
+        self._assembler: Assembler | None = None
+        self._versions = Versions(self._connected)
+        self._lost: dict[str, str] = {}
+        self._replaced: str | None = None
+        self._identity: dict[str, Any] = {}
+        self._shapes: dict[str, Any] = {}
+        self._fingerprint = ""
+        self._heard_at = 0.0
+
+    # --- before the stream -----------------------------------------------------------------------------------------
+
+    def prepare(self) -> dict[str, Any]:
+        """Make or find publication and slot and return the source's identity.
+
+        The publication comes first: a slot can decode only what is younger than its publication.
+        """
+        conn = self._open_session()
+        self._stream = Stream(self._config.conninfo, self._application)
+        system, timeline = self._stream.identify()
+        publication, made = self._publication.ensure(conn)
+        self._replaced = slot.ensure(conn, self._slot, create=self._config.slot.create, anew=made)
+        self._identity = {
+            "name": conn.info.dbname,
+            "system_id": system,
+            "timeline": timeline,
+            "dbname": conn.info.dbname,
+            "slot": self._slot,
+            "publication": publication,
+        }
+        return self._identity
+
+    def tables(self) -> list[FoundTable]:
+        """Return the selected tables, those that cannot be captured with their reason."""
+        conn = self._connected()
+        self._same_publication(conn)
+        states = tables.selected(conn, self._selection, self._publication.name)
+        if self._config.replica_identity == "manage":
+            for oid, failure in tables.manage(conn, states).items():
+                log.warning("replica_identity_not_set", oid=oid, reason=failure)
+            states = tables.selected(conn, self._selection, self._publication.name)
+        found = [tables.found(state, self._publication) for state in states]
+        self._revise(conn, found)
+        return found
+
+    def _same_publication(self, conn: psycopg.Connection[Any]) -> None:
+        """Another publication of the same name carried nothing for us while it was away."""
+        if self._publication.oid(conn) != self._identity["publication"]:
+            raise SourceUnavailable(f"publication {self._publication.name} was dropped")
+
+    def _revise(self, conn: psycopg.Connection[Any], found: list[FoundTable]) -> None:
+        """Let the stream look at its tables again when the catalog changed in a way that no message tells."""
+        with translated("the catalog cannot be read"):
+            fingerprint = catalog.fingerprint(conn, [table.identity["oid"] for table in found])
+        if self._versions.want(found) or fingerprint != self._fingerprint:
+            self._fingerprint = fingerprint
+            if self._assembler is not None:
+                self._assembler.revise()
+
+    def schema(self, table: FoundTable) -> TableSchema:
+        """Return a table's version as the catalog shows it now."""
+        conn = self._connected()
+        with translated(f"table {table.name} cannot be described"), conn.transaction():
+            relation = catalog.relation(conn, table.identity["oid"], self._publication.name)
+            if relation is None:
+                raise SourceUnavailable(f"table {table.name} was dropped")
+            version = catalog.version(conn, relation)
+        self._versions.note(version)
+        return version.schema
+
+    def publish(self, tables: Sequence[FoundTable]) -> bool:
+        """Let the log carry exactly these tables. One that was taken out meanwhile has lost its changes since."""
+        added, changed = self._publication.carry(self._connected(), tables)
+        for table in added:
+            self._lost[table.name] = "it was not in the publication for a while"
+        return changed
+
+    def start(self, resume: Resume | None, identity: dict[str, Any]) -> None:
+        """Open the stream at ``resume``, or at the slot's own place.
+
+        Raises HistoryLost when the log since ``resume`` is gone or another one, SourceUnavailable while another process
+        holds the slot.
+        """
+        conn, stream = self._connected(), self._fresh_stream()
+        at = None if resume is None else int(resume["lsn"])
+        if at is not None:
+            self._same_history(stream, identity, at)
+        begin = self._confirmed(conn, at) if at is None else at
+        self._take_slot(stream, begin)
+        self._confirmed(conn, at)  # from here on nobody else can move the slot
+        self._versions.load((resume or {}).get("tables", {}))
+        self._shapes = self._versions.dump()
+        self._assembler = Assembler(begin, self._versions.follow)
+        self._heard_at = time.monotonic()
+
+    def _same_history(self, stream: Stream, identity: dict[str, Any], at: int) -> None:
+        if self._replaced:
+            raise HistoryLost(f"the slot was made anew: {self._replaced}")
+        reason = history.difference(identity, self._identity, at, stream.timeline_history)
+        if reason is not None:
+            raise HistoryLost(reason)
+
+    def _confirmed(self, conn: psycopg.Connection[Any], at: int | None) -> int:
+        """Return the slot's own place; raises HistoryLost when it is ahead of ours: what lies between is gone."""
+        state = slot.find(conn, self._slot)
+        if state is None or state.confirmed is None or state.lost is not None:
+            raise SourceUnavailable(state.lost if state and state.lost else f"slot {self._slot} was dropped")
+        if at is not None and state.confirmed > at:
+            raise HistoryLost(
+                f"slot {self._slot} stands at {lsn.render(state.confirmed)}, ahead of the saved position "
+                f"{lsn.render(at)}: it was advanced, or dropped and made anew"
+            )
+        return state.confirmed
+
+    def _take_slot(self, stream: Stream, at: int) -> None:
+        deadline = time.monotonic() + _SLOT_WAIT_S
+        while True:
+            try:
+                stream.start(self._slot, self._publication.name, at)
+            except SlotInUse:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_SLOT_PAUSE_S)
+            else:
+                return
+
+    # --- the stream ------------------------------------------------------------------------------------------------
+
+    def read(self, max_rows: int, max_wait_s: float) -> Batch:
+        """Return what the stream has; at once when it stands between two transactions and nothing more has arrived."""
+        stream, assembler = self._streaming()
+        deadline = time.monotonic() + max_wait_s
+        while True:
+            _drain(stream, assembler, max_rows)
+            if assembler.rows >= max_rows or (assembler.between and assembler.news):
+                break
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            stream.wait(left_s)
+        self._keep_moving(assembler)
+        return self._batch(assembler)
+
+    def _batch(self, assembler: Assembler) -> Batch:
+        batch = assembler.take()
+        if assembler.between:
+            self._shapes = self._versions.dump()
+        batch.resume["tables"] = self._shapes  # as they were at the resume point
+        if self._lost:
+            batch.lost.update(self._lost)
+            self._lost = {}
+        return batch
+
+    def _keep_moving(self, assembler: Assembler) -> None:
+        """Put something of ours into a log that has nothing for us, so that the confirmed place moves."""
+        clock = time.monotonic()
+        if assembler.news or not assembler.between:
+            self._heard_at = clock
+        elif clock - self._heard_at >= self._config.heartbeat_seconds:
+            self._heard_at = clock
+            self._emit()
+
+    def confirm(self, resume: Resume) -> None:
+        """Tell the server that everything before ``resume`` is durable and saved."""
+        self._streaming()[0].confirm(int(resume["lsn"]))
+
+    def keep_alive(self) -> None:
+        """Show the server that we are there while nobody reads; call it every few seconds of a long wait."""
+        if self._stream is not None and self._stream.started:
+            self._stream.keep_alive()
+
+    def now(self) -> Mark:
+        """Return a place after everything committed so far; a message of ours behind it lets an idle stream pass it."""
+        mark = {"lsn": lsn.parse(self._value("SELECT pg_current_wal_insert_lsn()::text"))}
+        self._emit()
+        return mark
+
+    def reached(self) -> Mark:
+        """Return how far the stream was read."""
+        return {"lsn": self._streaming()[1].resume}
+
+    def passed(self, mark: Mark) -> bool:
+        """Whether the stream was read up to ``mark``."""
+        return self._streaming()[1].resume >= int(mark["lsn"])
+
+    def _emit(self) -> None:
+        """Write a logical message, and have it flushed: the server sends no more than is on disk.
+
+        Before 17 a message cannot be flushed by itself; a transaction of its own that commits locally is.
+        """
+        flushing = self._connected().info.server_version >= 170_000
+        call = "false, 'ferryman', '', true" if flushing else "true, 'ferryman', ''"
+        self._value(f"SELECT pg_logical_emit_message({call})::text")
+
+    # --- snapshots -------------------------------------------------------------------------------------------------
+
+    def fence(self) -> Mark:
+        """Return the xid of a transaction of its own, taken now (rule 3)."""
+        return {"xid": int(self._value("SELECT pg_current_xact_id()::text"))}
+
+    def settled(self, fence: Mark) -> bool:
+        """Whether every transaction that ran when ``fence`` was taken is over and visible."""
+        return Snapshot.parse(self._value("SELECT pg_current_snapshot()::text")).after(fence)
+
+    def plan(self, table: FoundTable) -> tuple[Plan, int, int | None]:
+        """Return how to cut a table into ranges of pages; one whole chunk for a table without a key."""
+        with translated(f"table {table.name} cannot be measured"):
+            leaves = catalog.leaves(self._connected(), table.identity["oid"])
+        snapshot = self._config.snapshot
+        made, chunk_count = plan.cut(
+            leaves,
+            whole=table.keyless,
+            chunk_rows=snapshot.chunk_rows,
+            chunk_bytes=snapshot.chunk_mib << 20,
+        )
+        return made, chunk_count, plan.estimated_rows(leaves)
+
+    def connection(self) -> chunks.Access:
+        """Return what a worker needs to connect."""
+        return chunks.Access(self._config.conninfo, f"{self._application} snapshot", self._publication.name)
+
+    def chunk_reader(self) -> Callable[[ChunkRequest], ChunkRead]:
+        """Return the function that workers run."""
+        return chunks.read_chunk
+
+    def rows(self, chunk: ChunkRead) -> Iterator[Row]:
+        """Yield the rows of a chunk, reading its file lazily."""
+        if chunk.path is not None:
+            with chunk.path.open("rb", buffering=_FILE_BUFFER_BYTES) as file:
+                yield from copytext.parse(file)
+
+    def converter(self, column: Column) -> Callable[[bytes], object]:
+        """Return how this column's text becomes its Avro value."""
+        return values.converter(column)
+
+    # --- state -----------------------------------------------------------------------------------------------------
+
+    def lag_bytes(self) -> int | None:
+        """Return how much log lies between what was read and the server's end of log."""
+        if self._assembler is None:
+            return None
+        return max(0, lsn.parse(self._value("SELECT pg_current_wal_lsn()::text")) - self._assembler.resume)
+
+    def close(self) -> None:
+        """Close both connections; safe to call twice."""
+        if self._stream is not None:
+            self._stream.close()
+        if self._session is not None:
+            self._session.close()
+        self._stream = self._session = self._assembler = None
+
+    def _open_session(self) -> psycopg.Connection[Any]:
+        self.close()
+        session = connect(self._config.conninfo, application_name=self._application, autocommit=True)
+        self._session = session
+        with translated("the session cannot be set up"):
+            # Our own commits (fences, messages) carry no data: they need not wait for standbys.
+            session.execute("SET synchronous_commit = local")
+            session.execute("SET idle_session_timeout = 0")
+        return session
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._session is None:
+            raise SourceUnavailable("the source is not connected: prepare() comes first")
+        return self._session
+
+    def _fresh_stream(self) -> Stream:
+        if self._stream is None or self._stream.started:
+            if self._stream is not None:
+                self._stream.close()
+            self._stream = Stream(self._config.conninfo, self._application)
+        return self._stream
+
+    def _streaming(self) -> tuple[Stream, Assembler]:
+        if self._stream is None or self._assembler is None:
+            raise SourceUnavailable("the stream is not open: start() comes first")
+        return self._stream, self._assembler
+
+    def _value(self, query: str) -> str:
+        with translated("the source does not answer"):
+            row = self._connected().execute(query).fetchone()
+        assert row is not None
+        return str(row[0])
+
+
+def _drain(stream: Stream, assembler: Assembler, max_rows: int) -> None:
+    try:
+        stream.drain(assembler, max_rows)
+    except pgoutput.ProtocolError as error:
+        raise SourceError(f"the stream cannot be read: {error}", "report it, with the server's version") from None

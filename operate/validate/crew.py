@@ -1,0 +1,119 @@
+"""The connections of a comparison: a few pairs that hash in parallel, and one for everything that goes step by step."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from operate.validate.side import SETTINGS, PostgresSide
+from runtime import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    import psycopg
+
+    from operate.validate.shape import Plan
+    from operate.validate.side import Side
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides of one table."""
+
+    source: Side
+    target: Side
+
+
+class Crew:
+    """Connections to both servers. Called from one thread; statements of :meth:`start` run in others.
+
+    Use as a context manager. Raises Unreachable or Refused when a server cannot be reached.
+    """
+
+    def __init__(self, source: str, target: str, pairs: int) -> None:
+        self.pairs = pairs
+        self._conninfos = source, target
+        self._all: list[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]] = []
+        self._free: list[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]] = []
+        self._pool = ThreadPoolExecutor(2 * pairs, "validate")
+        self._running: set[Future[Any]] = set()
+
+    def __enter__(self) -> Self:
+        try:
+            for _ in range(1 + self.pairs):
+                self._all.append((_connect(self._conninfos[0]), _connect(self._conninfos[1])))
+        except BaseException:
+            self._close()
+            raise
+        self._free = self._all[1:]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connections in self._all:
+            for connection in connections:
+                if self._running:
+                    connection.cancel_safe(timeout=5)
+        self._close()
+
+    @property
+    def source(self) -> psycopg.Connection[Any]:
+        """The source's connection for what goes step by step."""
+        return self._all[0][0]
+
+    @property
+    def target(self) -> psycopg.Connection[Any]:
+        """The target's connection for what goes step by step."""
+        return self._all[0][1]
+
+    @property
+    def broken(self) -> bool:
+        """Whether a connection was lost."""
+        return any(connection.closed for pair in self._all for connection in pair)
+
+    def sides(self, plan: Plan) -> Sides:
+        """Return both sides of a table on the connections for what goes step by step."""
+        return Sides(PostgresSide(self.source, plan, plan.source), PostgresSide(self.target, plan, plan.target))
+
+    def start(self, plan: Plan, task: Callable[[Side], _Answer]) -> Callable[[], tuple[_Answer, _Answer]]:
+        """Run ``task`` on both sides at once, on a free pair; the result waits for (source's, target's) answer.
+
+        At most :attr:`pairs` may be under way.
+        """
+        source, target = pair = self._free.pop()
+        futures = [
+            self._pool.submit(task, PostgresSide(source, plan, plan.source)),
+            self._pool.submit(task, PostgresSide(target, plan, plan.target)),
+        ]
+        self._running.update(futures)
+
+        def result() -> tuple[_Answer, _Answer]:
+            wait(futures)
+            self._running.difference_update(futures)
+            self._free.append(pair)
+            return futures[0].result(), futures[1].result()
+
+        return result
+
+    def rest(self) -> None:
+        """Wait for whatever an abandoned comparison left running, and have every pair free again."""
+        wait(self._running)
+        self._running.clear()
+        self._free = self._all[1:]
+
+    def _close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for connections in self._all:
+            for connection in connections:
+                connection.close()
+
+
+def _connect(conninfo: str) -> psycopg.Connection[Any]:
+    connection = postgres.connect(conninfo, application_name="ferryman validate", autocommit=True)
+    for setting in SETTINGS:
+        connection.execute(setting.encode())
+    return connection

@@ -1,0 +1,54 @@
+"""Waits until everything committed at the source so far is in the target, for one table."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from operate import marks
+from operate.following import POLL_S
+from operate.waiting import Ask, Verdict, Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psycopg
+
+    from operate.following import Follower
+
+#: A pipeline in which nothing moves for so long, in seconds, will not catch up while we wait. A daemon that is being
+#: restarted is back earlier.
+_PATIENCE_S: Final = 30.0
+
+
+class Lag:
+    """The way from the source to the target of one table. :attr:`stuck` says why it cannot be waited for, if so."""
+
+    def __init__(self, follower: Follower, source: psycopg.Connection[Any], table: str) -> None:
+        self._follower, self._source, self._tables = follower, source, frozenset({table})
+        self.stuck: str | None = None
+
+    def catch_up(self, meanwhile: Callable[[], None] = lambda: None) -> bool:
+        """Wait for what is committed at the source now, calling ``meanwhile`` again and again; whether it arrived.
+
+        Once the way is stuck it stays so, and nothing is waited for any more. Raises Unreachable, psycopg.Error.
+        """
+        if self.stuck is not None:
+            return False
+        waiter = Waiter(self._follower, Ask(mark=marks.take(self._source), tables=self._tables))
+        moved, before = time.monotonic(), None
+        while True:
+            verdict = waiter.look()
+            if verdict.done:
+                return True
+            if verdict.reason != before:
+                moved, before = time.monotonic(), verdict.reason
+            if verdict.failed or time.monotonic() - moved > _PATIENCE_S:
+                self.stuck = _why(verdict)
+                return False
+            meanwhile()
+            time.sleep(POLL_S)
+
+
+def _why(verdict: Verdict) -> str:
+    return verdict.reason or "the pipeline does not move"

@@ -1,0 +1,147 @@
+"""``ferryman validate`` without its words: every table of a pipeline compared, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import psycopg
+
+from operate import marks
+from operate.following import Follower
+from operate.validate import catalog
+from operate.validate.crew import Crew
+from operate.validate.lag import Lag
+from operate.validate.shape import Incompatible, Plan, plan
+from operate.validate.table import Comparison, Tally
+from runtime import postgres
+from runtime.errors import BadInput
+from runtime.sqlstate import describe
+from schemas.positions import Phase, TableRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runtime.config import Pipeline
+    from schemas.positions import Positions
+
+#: Ranges that are hashed at a time: enough to keep both servers busy, not enough to be felt.
+_PAIRS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one table.
+
+    ``state``: equal, different, unsettled (rows that changed all the time could not be judged), incompatible (the
+    tables' columns do not allow it), error (a server refused), or why it was not compared: pending, snapshotting,
+    blocked, needs_resync. Without a ``tally`` nothing was compared.
+    """
+
+    table: str
+    state: str
+    tally: Tally | None = None
+    reason: str | None = None
+    fix: str | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether source and target hold the same rows."""
+        return self.state == "equal"
+
+
+class Progress(Protocol):
+    """Is told how a comparison goes on."""
+
+    def begin(self, table: str, rows: int) -> None:
+        """Comparing a table of about ``rows`` rows (-1: unknown) begins."""
+
+    def advance(self, rows: int) -> None:
+        """So many more rows are compared."""
+
+    def end(self, report: Report) -> None:
+        """The table is done."""
+
+
+def validate(
+    pipeline: Pipeline, wanted: Callable[[str, str], bool], progress: Progress, pairs: int = _PAIRS
+) -> list[Report]:
+    """Compare the tables that ``wanted(namespace, name)`` picks; return a report of each, in order of their names.
+
+    Raises BadInput when it picks none, Unreachable when a system cannot be reached.
+    """
+    source = marks.postgresql_source(pipeline)
+    with Follower(pipeline) as follower:
+        records = pick(follower.positions(), wanted)
+        assert pipeline.target is not None
+        with Crew(source.conninfo, pipeline.target.conninfo, pairs) as crew, marks.connect(pipeline) as marker:
+            one = _Validation(crew, source.publication.name, progress)
+            return [one.table(record, Lag(follower, marker, record.table)) for record in records]
+
+
+def pick(positions: Positions, wanted: Callable[[str, str], bool]) -> list[TableRecord]:
+    """Return the wanted tables by name; raises BadInput when there is none."""
+    if not positions.tables:
+        raise BadInput("this pipeline has no tables yet", fix="start `ferryman capture` first")
+    records = [r for name, r in sorted(positions.tables.items()) if wanted(*postgres.parse_name(name))]
+    if not records:
+        raise BadInput(
+            "no table of this pipeline is meant", "--tables", f"its tables are: {', '.join(sorted(positions.tables))}"
+        )
+    return records
+
+
+class _Validation:
+    """The comparison of one table after the other, over the same connections."""
+
+    def __init__(self, crew: Crew, publication: str, progress: Progress) -> None:
+        self._crew, self._publication, self._progress = crew, publication, progress
+        self._same_hash = catalog.hashes_alike(crew.source, crew.target)
+
+    def table(self, record: TableRecord, lag: Lag) -> Report:
+        report = self._report(record, lag)
+        self._progress.end(report)
+        return report
+
+    def _report(self, record: TableRecord, lag: Lag) -> Report:
+        if record.phase is not Phase.STREAMING:
+            return Report(record.table, record.phase.value, reason=record.reason, fix=record.fix)
+        try:
+            how = self._plan(record)
+            self._progress.begin(record.table, how.rows)
+            tally = Comparison(how, self._crew, lag, self._progress.advance).run()
+        except Incompatible as finding:
+            return Report(record.table, "incompatible", reason=str(finding))
+        except psycopg.Error as error:
+            self._crew.rest()
+            if self._crew.broken:
+                raise
+            return Report(record.table, "error", reason=describe(error))
+        return Report(record.table, *verdict(tally, lag.stuck))
+
+    def _plan(self, record: TableRecord) -> Plan:
+        namespace, name = postgres.parse_name(record.table)
+        try:
+            ours = catalog.shape(self._crew.source, namespace, name, publication=self._publication)
+        except catalog.NoTable as finding:
+            raise Incompatible(f"at the source {finding}") from None
+        try:
+            theirs = catalog.shape(self._crew.target, namespace, name)
+        except catalog.NoTable as finding:
+            raise Incompatible(f"at the target {finding}") from None
+        return plan(ours, theirs, keyless=record.keyless, same_hash=self._same_hash)
+
+
+def verdict(tally: Tally, stuck: str | None) -> tuple[str, Tally, str | None]:
+    """Return a table's state, its tally, and what else is to say; ``stuck``: why the pipeline did not move."""
+    if tally.equal:
+        return "equal", tally, None
+    if tally.missing or tally.extra or tally.different:
+        unsure = f"some of it may be changes on their way: {stuck}" if stuck is not None else None
+        return "different", tally, unsure
+    return "unsettled", tally, stuck or f"{tally.unsettled} rows changed all the time"
+
+
+def equal(reports: Sequence[Report]) -> bool:
+    """Whether everything was compared and is the same."""
+    return all(report.equal for report in reports)

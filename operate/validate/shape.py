@@ -1,0 +1,125 @@
+"""What two tables have in common: the columns that are compared, the key, and how rows can be told apart. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as one server's catalog shows it.
+
+    ``type`` is the type's (schema, name). ``bytewise``: its values sort by their bytes (collation C), or have no
+    collation at all.
+    """
+
+    name: str
+    type: tuple[str, str]
+    bytewise: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A table as one server's catalog shows it.
+
+    ``keys`` are the column lists of unique indexes over columns that are NOT NULL, the primary key's first, the
+    replica identity's next. ``rows`` and ``row_bytes`` are estimates; ``rows`` is -1 where there is none.
+    ``partitioned``: its rows lie in partitions. ``utf8``: the server stores text as UTF-8.
+    """
+
+    namespace: str
+    name: str
+    columns: tuple[Column, ...]
+    keys: tuple[tuple[str, ...], ...] = ()
+    rows: int = -1
+    row_bytes: int = 100
+    partitioned: bool = False
+    utf8: bool = True
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of this name, if there is one."""
+        return next((c for c in self.columns if c.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one side of a comparison lies: a table, and the types of its key columns there."""
+
+    namespace: str
+    name: str
+    partitioned: bool
+    key_types: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How two tables are compared.
+
+    ``key`` is empty when rows are known by their contents only. ``ranged``: both sides sort the key alike and have an
+    index on it, so the table can be walked in key ranges of ``range_rows`` rows. ``portable``: the servers' own hash
+    functions do not serve (another encoding, another byte order), so md5 over UTF-8 does.
+    """
+
+    source: Place
+    target: Place
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    ranged: bool
+    rows: int
+    range_rows: int
+    portable: bool
+
+
+class Incompatible(Exception):
+    """The tables cannot be compared; the message says why, in names only."""
+
+
+#: Types of pg_catalog that sort alike on every server.
+_SORTED_ALIKE: Final = frozenset(
+    {"bool", "bytea", "char", "date", "float4", "float8", "int2", "int4", "int8", "interval", "money", "numeric"}
+    | {"oid", "pg_lsn", "time", "timestamp", "timestamptz", "timetz", "uuid"}
+)
+#: Types that do so where the collation is C and the encoding is the same.
+_SORTED_BY_BYTES: Final = frozenset({"text", "varchar", "bpchar", "name"})
+
+#: A range is hashed by one statement: about a second of work, and small enough to look into when it differs.
+_RANGE_BYTES: Final = 64 * 1024 * 1024
+_MOST_RANGE_ROWS: Final = 20_000
+_FEWEST_RANGE_ROWS: Final = 200
+
+
+def plan(source: Shape, target: Shape, *, keyless: bool, same_hash: bool) -> Plan:
+    """Return how to compare ``source`` with ``target``; extra columns of the target do not count.
+
+    ``keyless``: the events carry no key. ``same_hash``: both servers' hash functions agree. Raises Incompatible.
+    """
+    missing = [c.name for c in source.columns if target.column(c.name) is None]
+    if missing:
+        raise Incompatible(f"the target has no column {', '.join(missing)}")
+    key = source.keys[0] if source.keys and not keyless else ()
+    return Plan(
+        _place(source, key),
+        _place(target, key),
+        tuple(c.name for c in source.columns),
+        key,
+        ranged=bool(key) and key in target.keys and all(_sorted_alike(source, target, name) for name in key),
+        rows=source.rows,
+        range_rows=max(_FEWEST_RANGE_ROWS, min(_MOST_RANGE_ROWS, _RANGE_BYTES // max(1, source.row_bytes))),
+        portable=not (same_hash and source.utf8 and target.utf8),
+    )
+
+
+def _place(shape: Shape, key: tuple[str, ...]) -> Place:
+    types = tuple(column.type for name in key if (column := shape.column(name)) is not None)
+    return Place(shape.namespace, shape.name, shape.partitioned, types)
+
+
+def _sorted_alike(source: Shape, target: Shape, name: str) -> bool:
+    ours, theirs = source.column(name), target.column(name)
+    if ours is None or theirs is None or ours.type != theirs.type or ours.type[0] != "pg_catalog":
+        return False
+    kind = ours.type[1]
+    if kind in _SORTED_BY_BYTES:
+        return ours.bytewise and theirs.bytewise and source.utf8 and target.utf8
+    return kind in _SORTED_ALIKE

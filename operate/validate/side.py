@@ -1,0 +1,89 @@
+"""One side of a comparison: runs a plan's statements on one PostgreSQL connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from operate.validate.compare import Entry, Id, Seen, Sum
+from operate.validate.queries import Queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+
+    from operate.validate.queries import Bounds, Statement
+    from operate.validate.shape import Place, Plan
+
+#: Entries fetched at a time.
+_FETCH: Final = 5_000
+
+#: Sessions that compare: no compilation (it takes longer than most statements), no effect on the data.
+SETTINGS: Final = (
+    "SET jit = off",
+    "SET default_transaction_read_only = on",
+    "SET default_transaction_isolation = 'read committed'",
+    "SET idle_in_transaction_session_timeout = 0",
+)
+
+
+class Side(Protocol):
+    """The rows of one table on one server."""
+
+    def border(self, low: Id | None, rows: int) -> Id | None:
+        """Return the key ``rows`` rows above ``low``; None when fewer are left."""
+
+    def total(self, bounds: Bounds) -> Sum:
+        """Return the sum of all rows within ``bounds``."""
+
+    def buckets(self, bounds: Bounds, mask: int) -> dict[int, Sum]:
+        """Return the sums of the rows within ``bounds`` by bucket: the bits of ``mask`` in the id's hash."""
+
+    def entries(self, bounds: Bounds, mask: int, buckets: list[int] | None) -> Iterator[Entry]:
+        """Yield the ids within ``bounds`` and these buckets (None: all), by rising bucket hash."""
+
+    def lookup(self, ids: list[Id]) -> dict[Id, Seen]:
+        """Return these ids as they are now; absent ones are left out."""
+
+
+class PostgresSide:
+    """A :class:`Side` in PostgreSQL. Raises psycopg.Error. Not thread-safe."""
+
+    def __init__(self, connection: psycopg.Connection[Any], plan: Plan, place: Place) -> None:
+        self._connection, self._queries = connection, Queries(plan, place)
+
+    def border(self, low: Id | None, rows: int) -> Id | None:
+        """Return the key ``rows`` rows above ``low``; None when fewer are left."""
+        row = self._run(self._queries.border(low, rows)).fetchone()
+        return tuple(row[0]) if row is not None else None
+
+    def total(self, bounds: Bounds) -> Sum:
+        """Return the sum of all rows within ``bounds``."""
+        row = self._run(self._queries.total(bounds)).fetchone()
+        assert row is not None
+        return _sum(row)
+
+    def buckets(self, bounds: Bounds, mask: int) -> dict[int, Sum]:
+        """Return the sums of the rows within ``bounds`` by bucket."""
+        return {row[0]: _sum(row) for row in self._run(self._queries.buckets(bounds, mask))}
+
+    def entries(self, bounds: Bounds, mask: int, buckets: list[int] | None) -> Iterator[Entry]:
+        """Yield the ids within ``bounds`` and these buckets, by rising bucket hash; the server holds the rest."""
+        statement = self._queries.entries(bounds, mask, buckets)
+        with self._connection.transaction(), self._connection.cursor(f"entries_{id(statement)}") as cursor:
+            cursor.itersize = _FETCH
+            for row in cursor.execute(statement.query, statement.parameters):
+                yield Entry(row[0], tuple(row[1]), _sum(row[1:]))
+
+    def lookup(self, ids: list[Id]) -> dict[Id, Seen]:
+        """Return these ids as they are now; absent ones are left out."""
+        rows = self._run(self._queries.lookup(ids)) if ids else ()
+        return {tuple(row[0]): Seen(_sum(row), row[4]) for row in rows}
+
+    def _run(self, statement: Statement) -> psycopg.Cursor[Any]:
+        return self._connection.execute(statement.query, statement.parameters, prepare=False)
+
+
+def _sum(row: tuple[Any, ...]) -> Sum:
+    """Return columns 1 to 3 of a row as a sum."""
+    return Sum(row[1], int(row[2]), int(row[3]))
