@@ -33,6 +33,11 @@ _GAP: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own c
 _NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
 
 
+def group_of(pipeline: str) -> str:
+    """Return the name of a pipeline's consumer group."""
+    return f"ferryman.{pipeline}"
+
+
 class PartitionId(NamedTuple):
     """A partition of a topic."""
 

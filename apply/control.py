@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS ferryman.checkpoint (
 )"""
 
 #: One row for each table, by the source's name. Counts are events applied since the table was first seen;
-#: ``snapshot_rows`` counts those of its newest snapshot. ``rejected`` counts events that were set aside.
+#: ``snapshot_rows`` counts those of its newest snapshot, ``rejected`` events that were set aside. ``columns`` are
+#: those of the newest table version applied.
 _TABLE_STATE: Final = """
 CREATE TABLE IF NOT EXISTS ferryman.table_state (
     pipeline text NOT NULL,
@@ -35,6 +36,7 @@ CREATE TABLE IF NOT EXISTS ferryman.table_state (
     state text NOT NULL CHECK (state IN ('loading', 'streaming', 'blocked', 'needs_resync', 'diverged')),
     reason text,
     fix text,
+    columns text[],
     made_by_ferryman boolean NOT NULL DEFAULT false,
     inserts bigint NOT NULL DEFAULT 0,
     updates bigint NOT NULL DEFAULT 0,

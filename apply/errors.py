@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Blocked(Exception):  # noqa: N818 - a state of the table that a person must end, not a fault of the program
+class Blocked(Exception):
     """The table cannot be applied as it and the target stand; ``fix`` says what to do."""
 
     def __init__(self, reason: str, fix: str) -> None:
@@ -11,5 +11,5 @@ class Blocked(Exception):  # noqa: N818 - a state of the table that a person mus
         self.reason, self.fix = reason, fix
 
 
-class Fenced(Exception):  # noqa: N818 - it is what happened to us
+class Fenced(Exception):
     """Another owner has taken the partition over: nothing more may be written for it."""

@@ -58,22 +58,20 @@ class EventReader:
         framed = _framed(messages)
         for frame, group in groupby(framed, key=lambda item: item[0]):
             raws = [raw for _, raw in group]
-            poison = frame if isinstance(frame, Poison) else self._decode(*frame, raws, events)
+            poison = frame if isinstance(frame, Poison) else self._decode(frame, raws, events)
             if poison is not None:
                 return Decoded(events, poison)
         return Decoded(events, None)
 
-    def _decode(
-        self, frame: FrameId, start: int, raws: list[Raw], events: list[tuple[Received, int]]
-    ) -> Poison | None:
+    def _decode(self, frame: tuple[FrameId, int], raws: list[Raw], events: list[tuple[Received, int]]) -> Poison | None:
         """Add the events of messages with one schema; return the first message that cannot be read."""
         values, offsets = [raw.value or b"" for raw in raws], [raw.offset for raw in raws]
         try:
-            decoder = self._decoder(frame)
-            events.append((decoder.decode(values, offsets, start), _EXPANSION * sum(map(len, values))))
+            decoder = self._decoder(frame[0])
+            events.append((decoder.decode(values, offsets, frame[1]), _EXPANSION * sum(map(len, values))))
         except UnreadableEventError as error:
             if error.index:
-                self._decode(frame, start, raws[: error.index], events)
+                self._decode(frame, raws[: error.index], events)
             return Poison(error.offset, str(error))
         except ContractError as error:
             return Poison(offsets[0], str(error))

@@ -17,6 +17,8 @@ from runtime import failpoints
 from runtime.postgres import quote, spell
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apply.session import Session
     from schemas.table import Column, TableSchema
 
@@ -25,8 +27,11 @@ Policy = Literal["evolve", "strict", "ignore"]
 _log = structlog.get_logger()
 
 
-def ensure(session: Session, table: TableSchema, policy: Policy) -> Layout:
+def ensure(session: Session, table: TableSchema, policy: Policy, applied: Collection[str] = frozenset()) -> Layout:
     """Return where the values of this table version go, after changing the target's table as the policy says.
+
+    ``applied`` names the columns that the target's rows have had before: such a column is not made anew, because the
+    values that it held are lost.
 
     Raises Blocked when the policy forbids a change that is needed, or a change could lose something.
     """
@@ -38,6 +43,8 @@ def ensure(session: Session, table: TableSchema, policy: Policy) -> Layout:
         statements = (
             create(table, types, missing_schema=missing_schema) if target is None else alter(table, target, types)
         )
+    if target is not None:
+        _check_dropped(table, target, applied)
     if statements and policy == "strict":
         raise Blocked(
             f"the target's table differs from the source's, and the policy is strict: {'; '.join(statements)}",
@@ -48,6 +55,15 @@ def ensure(session: Session, table: TableSchema, policy: Policy) -> Layout:
         created, target = target is None, catalog.read_table(session, table.namespace, table.name)
         return layout(table, target, created=created)
     return layout(table, target)
+
+
+def _check_dropped(table: TableSchema, target: TargetTable, applied: Collection[str]) -> None:
+    for column in table.columns:
+        if column.name in applied and target.column(column.name) is None:
+            raise Blocked(
+                f"the column {quote(column.name)} was dropped from the target's table",
+                f"`ferryman resync` takes a new snapshot of {spell(table.namespace, table.name)}, with the column",
+            )
 
 
 def layout(table: TableSchema, target: TargetTable | None, *, created: bool = False) -> Layout:

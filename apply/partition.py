@@ -22,7 +22,7 @@ class Batch:
 
     ``complete``: they end at an end mark, so the transaction may be committed with ``next_offset`` and ``order_key``.
     ``loading``: the table's snapshot is not complete at these events. ``units``: how many source transactions (or
-    snapshot rows) end in it.
+    snapshot rows) end in it. ``size``: their memory in bytes, about.
     """
 
     received: list[Received]
@@ -31,6 +31,7 @@ class Batch:
     complete: bool
     loading: bool
     units: int
+    size: int = 0
 
     def __len__(self) -> int:
         return sum(map(len, self.received))
@@ -50,6 +51,7 @@ class Partition:
 
     def __init__(self, next_offset: int, mark: bytes | None, *, awaiting: bool = False) -> None:
         self.loaded: bytes | None = None
+        self._opened_at = b""
         self.awaiting = awaiting
         self.rewind(next_offset, mark)
 
@@ -58,17 +60,29 @@ class Partition:
         self.position, self.saved, self.mark = next_offset, next_offset, mark or b""
         self.bytes = 0
         self._waiting: list[Received] = []
+        self._unfinished = False
 
     def __len__(self) -> int:
         """Count the events that wait."""
         return sum(map(len, self._waiting))
+
+    def note_loaded(self, order: bytes | None) -> None:
+        """Capture says that the snapshot is complete at this order key (None: it is not).
+
+        What it said of a snapshot before the one that opened meanwhile no longer holds.
+        """
+        self.loaded = order if order is not None and order >= self._opened_at else None
+
+    def is_loading(self, order: bytes | None) -> bool:
+        """Whether the table's snapshot is not complete at this order key."""
+        return self.loaded is None or order is None or order < self.loaded
 
     def add(self, received: Received, size: int) -> None:
         """Take in events; those not above the mark were published before and are dropped (rule 19).
 
         ``size`` is what they take in memory, in bytes, about.
         """
-        fresh = self._opened(self._above_mark(received))
+        fresh = self._from_opening(self._above_mark(received))
         if len(fresh):
             self.mark = fresh.orders[-1]
             self._waiting.append(fresh)
@@ -90,20 +104,24 @@ class Partition:
             return self._cut(count, units)
         if len(self) > limit or self.bytes > PART_BYTES or (spill and self._waiting):
             return self._cut(len(self), 0)
-        if not self._waiting and self.position > self.saved and not self.awaiting:
+        idle = not self._waiting and not self._unfinished and not self.awaiting
+        if idle and self.position > self.saved:
             return Batch([], self.position, self.mark or None, complete=True, loading=False, units=0)
         return None
 
     def put_back(self, batch: Batch) -> None:
         """Let a batch that was not applied wait again, before all others."""
         self._waiting = batch.received + self._waiting
+        self.bytes += batch.size
 
     def _cut(self, count: int, units: int) -> Batch:
-        loading = self._is_loading(self._waiting[0].orders[0])
+        loading = self.loaded is None or self._waiting[0].orders[0] <= self.loaded
         taken, self._waiting = split(self._waiting, count)
         next_offset = self._waiting[0].offsets[0] if self._waiting else self.position
-        self.bytes = self.bytes * len(self) // (len(self) + count)
-        return Batch(taken, next_offset, taken[-1].orders[-1], complete=units > 0, loading=loading, units=units)
+        self._unfinished = units == 0
+        size = self.bytes * count // (len(self) + count)
+        self.bytes -= size
+        return Batch(taken, next_offset, taken[-1].orders[-1], units > 0, loading, units, size)
 
     def _ready(self, limit: int) -> tuple[int, int]:
         """Return how many events go up to the last end mark within the limit (or the first one), and the marks."""
@@ -125,9 +143,6 @@ class Partition:
             return len(self)
         return sum(bisect_right(received.orders, self.loaded) for received in self._waiting)
 
-    def _is_loading(self, order: bytes) -> bool:
-        return self.loaded is None or order <= self.loaded
-
     def _above_mark(self, received: Received) -> Received:
         """Return the events whose order key is above those of all before them."""
         mark, kept = self.mark, []
@@ -137,14 +152,25 @@ class Partition:
                 kept.append(i)
         return received if len(kept) == len(received) else chosen(received, kept)
 
-    def _opened(self, received: Received) -> Received:
+    def _from_opening(self, received: Received) -> Received:
+        """Take note of a snapshot that opens; while one is awaited, return the events from there on."""
+        opening = _opening(received)
+        if opening is None:
+            return chosen(received, ()) if self.awaiting else received
+        self._opened_at = received.orders[opening]
+        self.note_loaded(self.loaded)
         if not self.awaiting:
             return received
-        for i, (op, origin) in enumerate(zip(received.ops, received.origins, strict=True)):
-            if op is Op.TRUNCATE and origin is Origin.OPENING:
-                self.awaiting = False
-                return chosen(received, range(i, len(received)))
-        return chosen(received, ())
+        self.awaiting = False
+        return chosen(received, range(opening, len(received)))
+
+
+def _opening(received: Received) -> int | None:
+    """Return the place of the last truncate that opens a snapshot."""
+    if Origin.OPENING not in received.origins:
+        return None
+    places = (i for i, op in enumerate(received.ops) if op is Op.TRUNCATE and received.origins[i] is Origin.OPENING)
+    return max(places, default=None)
 
 
 _LISTS = tuple(field.name for field in fields(Received) if field.name != "table")

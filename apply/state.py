@@ -10,21 +10,22 @@ from schemas.block import Op, Origin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apply.checkpoint import Place
     from apply.session import Session
     from schemas.received import Received
 
 _APPLIED: Final = """
 INSERT INTO ferryman.table_state AS s
-    (pipeline, "table", topic, state, made_by_ferryman, inserts, updates, deletes, snapshot_rows)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+    (pipeline, "table", topic, state, columns, made_by_ferryman, inserts, updates, deletes, snapshot_rows)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (pipeline, "table") DO UPDATE SET
     topic = excluded.topic, state = excluded.state, reason = NULL, fix = NULL,
-    made_by_ferryman = s.made_by_ferryman OR excluded.made_by_ferryman,
+    columns = excluded.columns, made_by_ferryman = s.made_by_ferryman OR excluded.made_by_ferryman,
     inserts = s.inserts + excluded.inserts, updates = s.updates + excluded.updates,
     deletes = s.deletes + excluded.deletes,
     snapshot_rows = CASE WHEN %s THEN 0 ELSE s.snapshot_rows END + excluded.snapshot_rows, updated_at = now()"""
 
-_STOPPED: Final = """
+_HALTED: Final = """
 INSERT INTO ferryman.table_state AS s (pipeline, "table", topic, state, reason, fix)
 VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (pipeline, "table") DO UPDATE SET
@@ -35,7 +36,7 @@ UPDATE ferryman.table_state SET state = 'streaming', updated_at = now()
 WHERE pipeline = %s AND "table" = %s AND state = 'loading'"""
 
 _READ: Final = """
-SELECT state, made_by_ferryman FROM ferryman.table_state WHERE pipeline = %s AND "table" = %s"""
+SELECT state, made_by_ferryman, columns FROM ferryman.table_state WHERE pipeline = %s AND "table" = %s"""
 
 
 @dataclass(slots=True)
@@ -50,11 +51,25 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class TableState:
-    """What is recorded of a table."""
+class Applied:
+    """What a batch did to a table's row: its state now, counts, the columns of its newest version.
+
+    ``made``: ferryman made the table in it.
+    """
+
+    state: str
+    counts: Tally
+    columns: list[str]
+    made: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is recorded of a table. ``columns`` are those of the newest version that was applied."""
 
     state: str
     made_by_ferryman: bool
+    columns: frozenset[str]
 
 
 def tally(batch: Sequence[Received]) -> Tally:
@@ -78,21 +93,31 @@ def tally(batch: Sequence[Received]) -> Tally:
     return counts
 
 
-def read(session: Session, pipeline: str, table: str) -> TableState | None:
+def read(session: Session, pipeline: str, table: str) -> Recorded | None:
     """Return what is recorded of a table, or None if it was never seen."""
     row = session.execute(_READ, (pipeline, table)).fetchone()
-    return None if row is None else TableState(*row)
+    return None if row is None else Recorded(row[0], row[1], frozenset(row[2] or ()))
 
 
-def applied(session: Session, pipeline: str, table: str, topic: str, state: str, counts: Tally, *, made: bool) -> None:
-    """Record a batch, in its transaction; ``made``: the table was made in it. Whatever was wrong before is over."""
-    numbers = (counts.inserts, counts.updates, counts.deletes, counts.snapshot_rows)
-    session.execute(_APPLIED, (pipeline, table, topic, state, made, *numbers, counts.opened))
+def applied(session: Session, place: Place, table: str, done: Applied) -> None:
+    """Record a batch, in its transaction. Whatever was wrong with the table before is over."""
+    counts = done.counts
+    values = (done.state, done.columns, done.made, counts.inserts, counts.updates, counts.deletes, counts.snapshot_rows)
+    session.execute(_APPLIED, (place.pipeline, table, place.topic, *values, counts.opened))
 
 
-def stopped(session: Session, pipeline: str, table: str, topic: str, state: str, reason: str, fix: str) -> None:
-    """Record that a table stands still (``blocked``, ``needs_resync``), why, and what to do about it."""
-    session.execute(_STOPPED, (pipeline, table, topic, state, reason, fix))
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why a table stands still, as ``blocked`` or ``needs_resync``, and what to do about it."""
+
+    state: str
+    reason: str
+    fix: str
+
+
+def halted(session: Session, place: Place, table: str, halt: Halt) -> None:
+    """Record that a table stands still."""
+    session.execute(_HALTED, (place.pipeline, table, place.topic, halt.state, halt.reason, halt.fix))
 
 
 def loaded(session: Session, pipeline: str, table: str) -> None:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from apply import catalog, checkpoint, evolution, state
+from apply.checkpoint import Checkpoint
 from apply.errors import Blocked, Fenced
 from apply.planner import plan
 from apply.sql import Statements
@@ -15,7 +16,6 @@ from apply.writer import Writer
 from runtime import failpoints
 
 if TYPE_CHECKING:
-    from apply.checkpoint import Checkpoint
     from apply.partition import Batch
     from apply.session import Session
     from apply.work import Work
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MISSING_FIX: Final = "run `ferryman validate --repair` or `ferryman resync` for this table"
 
 
-class Moved(Exception):  # noqa: N818 - it is what happened to the checkpoint
+class Moved(Exception):
     """The checkpoint is not where we left it: the target was restored to an earlier time, or a commit was in doubt."""
 
     def __init__(self, standing: Checkpoint) -> None:
@@ -56,6 +56,8 @@ class Transaction:
             self._fence()
         for run, steps in planned:
             self._write(run, steps, loading=batch.loading)
+        if batch.received:
+            self._count(batch)
         if batch.complete:
             self._finish(batch)
 
@@ -106,23 +108,20 @@ class Transaction:
                 "ferryman goes on by itself",
             )
 
+    def _count(self, batch: Batch) -> None:
+        work = self._work
+        now = "loading" if work.partition.is_loading(batch.order_key) else "streaming"
+        columns = [column.name for column in batch.received[-1].table.columns]
+        done = state.Applied(now, state.tally(batch.received), columns, self._made)
+        state.applied(self._session, work.place, work.table, done)
+        work.state = now
+
     def _finish(self, batch: Batch) -> None:
         work, known = self._work, self._work.checkpoint
         if known is None:
             raise Fenced
-        if batch.received:
-            now = "loading" if work.partition.is_loading(batch.order_key) else "streaming"
-            counts = state.tally(batch.received)
-            columns = [column.name for column in batch.received[-1].table.columns]
-            state.applied(self._session, work.place, work.table, state.Applied(now, counts, columns, self._made))
-            work.state = now
         failpoints.hit("apply.before_checkpoint")
-        done = known._replace(
-            next_offset=batch.next_offset,
-            order_key=batch.order_key,
-            topic_id=work.topic_id,
-            leader_epoch=work.leader_epoch,
-        )
+        done = Checkpoint(batch.next_offset, batch.order_key, work.topic_id, work.leader_epoch, known.epoch)
         checkpoint.save(self._session, work.place, done, batch.committed_us)
         failpoints.hit("apply.before_commit")
         self._session.commit()

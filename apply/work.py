@@ -32,9 +32,9 @@ class Pause:
 
 
 #: Lost against another transaction, or the target is away: soon, then up to a quarter of a minute.
-_RETRY_S: Final = (0.1, 15.0)
+RETRY_S: Final = (0.1, 15.0)
 #: Somebody must make room or mend the table: looked at again by itself, up to once a minute.
-_SLOW_S: Final = (5.0, 60.0)
+SLOW_S: Final = (5.0, 60.0)
 
 
 @dataclass(slots=True)
@@ -61,8 +61,8 @@ class Work:
     state: str = ""
     retry_at: float = 0.0
     leader_epoch: int | None = None
-    retry: Pause = field(default_factory=lambda: Pause(*_RETRY_S))
-    slow: Pause = field(default_factory=lambda: Pause(*_SLOW_S))
+    retry: Pause = field(default_factory=lambda: Pause(*RETRY_S))
+    slow: Pause = field(default_factory=lambda: Pause(*SLOW_S))
 
     def __post_init__(self) -> None:
         self.limit = self.batch_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from capture import observe
 from runtime.failpoints import hit
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Loop:
 
     def save(self) -> None:
         """Make everything read so far durable, then remember it, then let the source forget it."""
-        run = self._run
+        run, began_at = self._run, time.monotonic()
         hit("capture.produced")
         run.publisher.flush()
         hit("capture.published")
@@ -46,6 +47,7 @@ class Loop:
         run.source.confirm(resume)
         hit("capture.confirmed")
         self._saved_at = time.monotonic()
+        observe.saved(self._saved_at - began_at)
 
     def finish(self) -> None:
         """Save a last time, so that the next start publishes nothing again, and say that we stopped."""

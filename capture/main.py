@@ -20,6 +20,7 @@ from capture.source import SourceError, SourceUnavailable
 from capture.sources.postgres.source import PostgresSource
 from runtime import http, metrics
 from runtime.errors import FerrymanError, Unreachable
+from runtime.failpoints import FailpointError
 from runtime.schema_store import SchemaWriter
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 15.0
 
 #: What ends a run but not the daemon.
-_REWIND = (DeliveryFailed, SaveFailed, SourceUnavailable, Unreachable)
+_REWIND = (DeliveryFailed, SaveFailed, SourceUnavailable, Unreachable, FailpointError)
 
 
 def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
@@ -62,7 +63,7 @@ class _Daemon:
             except _REWIND as error:
                 metrics.CAPTURE_REWINDS.labels(type(error).__name__).inc()
                 log.warning("capture_rewinds", reason=str(error), cause=type(error).__name__, pause_s=self._pause)
-                self._health.ready = False
+                self._health.retrying()
                 stop.wait(self._pause)
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             except SourceError as error:

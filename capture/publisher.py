@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from runtime import kafka, metrics
+from runtime.failpoints import hit
 from schemas.avro import envelope_schema, key_schema
 from schemas.codec import BlockEncoder
 
@@ -113,6 +114,7 @@ class Publisher:
             [self._source.converter(column) for column in table.columns],
             register=self._schemas.register,
         )
+        hit("capture.schema_stored")
         log.info("schema_stored", topic=topic, columns=len(table.columns), keyless=key is None, name=envelope["name"])
         return encoder
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from capture import observe
 from capture.discovery import Discovery
 from capture.engine import Engine, Standing
 from capture.source import HistoryLost, SourceUnavailable
@@ -183,10 +184,12 @@ class Run:
         assert self._resume is not None, "a save follows a read"
         hit("capture.before_save")
         unsaved = self.engine.unsaved()
-        self._positions.save([state.record for state in unsaved], self._stream("running"))
+        records = [state.record for state in unsaved]
+        self._positions.save(records, self._stream("running"))
         for state in unsaved:
             state.saved = True
         self._dirty = False
+        observe.tables(records)
         return self._resume
 
     def housekeep(self) -> None:
@@ -209,6 +212,7 @@ class Run:
             log.info("publication_changed", tables=len(found))
         self.engine.settle()
         self._discovered_at = time.monotonic()
+        metrics.CAPTURE_LAG_BYTES.set(self.source.lag_bytes() or 0)
 
     def _obey(self, request: ControlRecord) -> None:
         log.info("control_record", command=request.command, tables=list(request.tables), by=request.by)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
+from operate.explain import explain
 from runtime import logs
 from runtime.errors import FerrymanError
 from runtime.signals import Stop
@@ -57,8 +58,15 @@ def run(log_format: Format | None, log_level: Level, body: Callable[[Stop], int]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold rows and passwords
     try:
         code = body(Stop().install())
-    except FerrymanError as error:
-        for fault in error.faults:
-            structlog.get_logger().error("daemon.ended", what=fault.what, where=fault.where, fix=fault.fix)
-        code = error.exit_code
+    except Exception as error:  # noqa: BLE001 - the top of the program: everything ends as a log line and a code
+        code = _report(error)
     raise typer.Exit(code)
+
+
+def _report(error: Exception) -> int:
+    log, known = structlog.get_logger(), explain(error)
+    if not isinstance(error, FerrymanError):
+        log.error("daemon.failed", exc_info=error)
+    for fault in known.faults:
+        log.error("daemon.ended", what=fault.what, where=fault.where, fix=fault.fix)
+    return known.exit_code

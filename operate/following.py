@@ -14,6 +14,7 @@ from operate.applied import Applied
 from operate.waiting import Partition, Verdict, Waiter
 from runtime import kafka, postgres
 from runtime.errors import BadInput, Refused, Unreachable
+from runtime.kafka import KafkaUnavailable
 from runtime.positions import Tail
 
 if TYPE_CHECKING:
@@ -74,20 +75,7 @@ class Follower:
         """Return the end offset of every partition of these tables' topics."""
         wanted = [t for t in positions.tables.values() if tables is None or t.table in tables]
         partitions = [(t.topic, p) for t in wanted for p in range(t.partitions)]
-        return self.end_offsets(partitions)
-
-    def end_offsets(self, partitions: list[Partition]) -> dict[Partition, int]:
-        """Return the end offset of each partition that exists."""
-        if not partitions:
-            return {}
-        latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}  # type: ignore[no-untyped-call]
-        ends = {}
-        for partition, future in self._admin.list_offsets(latest, request_timeout=kafka.TIMEOUT_S).items():
-            try:
-                ends[partition.topic, partition.partition] = int(future.result(kafka.TIMEOUT_S + 5).offset)
-            except KafkaException as error:
-                raise kafka.unavailable(error, self._pipeline.kafka) from None
-        return ends
+        return end_offsets(self._admin, partitions)
 
     def clock(self) -> float:
         """Return seconds that only rise."""
@@ -109,6 +97,21 @@ class Follower:
         target, self._target = self._target, None
         if target is not None:
             target.close()
+
+
+def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partition, int]:
+    """Return the offset after the last message of each partition; raises KafkaUnavailable."""
+    if not partitions:
+        return {}
+    latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}  # type: ignore[no-untyped-call]
+    ends = {}
+    for partition, future in admin.list_offsets(latest, request_timeout=kafka.TIMEOUT_S).items():
+        try:
+            ends[partition.topic, partition.partition] = int(future.result(kafka.TIMEOUT_S + 5).offset)
+        except KafkaException as error:
+            what = f"the end of {partition.topic} is not known: {error.args[0].str()}"
+            raise KafkaUnavailable(what, admin.address, "check that all brokers of the cluster run") from None
+    return ends
 
 
 def follow(follower: Follower, ask: Ask, timeout_s: float, tell: Callable[[Verdict], None] = lambda _: None) -> Verdict:

@@ -9,20 +9,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Final
 
-import psycopg
 import typer
-from confluent_kafka import KafkaException
 
+from operate.explain import explain
 from operate.output import fail
 from runtime import logs
-from runtime.errors import BadInput, FerrymanError, Unreachable
+from runtime.errors import BadInput
 from runtime.signals import INTERRUPTED
-from runtime.sqlstate import Reaction, describe, reaction
-from schemas.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +33,6 @@ COMMANDS: Final = (
 #: Commands whose libraries come with an extra.
 _EXTRAS: Final = {"local": "local", "demo": "local"}
 
-_PASSING: Final = (Reaction.RETRY, Reaction.RECONNECT, Reaction.SLOW_RETRY)
-_REFUSED: Final = ("28", "42501", "3D000")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; the entry point of the ``ferryman`` script."""
@@ -52,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
         return 0
     except Exception as error:  # noqa: BLE001 - the top of the program: everything ends as words and a code
-        return fail("--json" in given, _explain(error))
+        return fail("--json" in given, explain(error))
     return int(code or 0)
 
 
@@ -71,13 +64,18 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _options(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
+    if wanted:
         print(f"ferryman {_version()}")
         raise typer.Exit
+
+
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
     logs.configure(level=os.environ.get("FERRYMAN_LOG_LEVEL", "error"))
 
 
@@ -105,38 +103,6 @@ def _register_absent(app: typer.Typer, name: str, missing: str) -> None:
     @app.command(name, context_settings={"ignore_unknown_options": True}, hidden=True)
     def absent(_arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
         raise BadInput(f"`ferryman {name}` needs {missing}, which is not installed", fix=fix)
-
-
-def _explain(error: Exception) -> FerrymanError:
-    """Return any error as one with words for people, free of row values and secrets."""
-    if isinstance(error, FerrymanError):
-        return error
-    if isinstance(error, typer.TyperException):
-        return BadInput(error.format_message(), fix="`ferryman COMMAND --help` shows how a command is used")
-    if isinstance(error, psycopg.Error):
-        return _database(error)
-    if isinstance(error, KafkaException):
-        return Unreachable(error.args[0].str(), "kafka", "check that the brokers run and can be reached")
-    if isinstance(error, ContractError):
-        return FerrymanError(str(error), fix="another version of ferryman, or another program, wrote it")
-    return _bug(error)
-
-
-def _database(error: psycopg.Error) -> FerrymanError:
-    refused = (error.sqlstate or "").startswith(_REFUSED)
-    if refused or reaction(error) in _PASSING:
-        return Unreachable(describe(error), "postgresql", "grant what is missing" if refused else "try again")
-    return FerrymanError(describe(error), "postgresql")
-
-
-def _bug(error: Exception) -> FerrymanError:
-    if os.environ.get("FERRYMAN_DEBUG") == "1":
-        traceback.print_exception(error)
-    place = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f"{os.path.basename(place[0].filename)}:{place[0].lineno}" if place else ""  # noqa: PTH119 - text only
-    return FerrymanError(
-        f"internal error: {type(error).__name__}", where, "set FERRYMAN_DEBUG=1 for the traceback, and report it"
-    )
 
 
 if __name__ == "__main__":

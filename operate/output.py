@@ -45,11 +45,11 @@ def fault_document(fault: Fault) -> dict[str, str]:
     return {"where": fault.where, "what": fault.what, "fix": fault.fix}
 
 
-def show_faults(console: Console, faults: Sequence[Fault]) -> None:
-    """Draw faults: where, what, and how to fix it, one below the other."""
+def show_faults(console: Console, faults: Sequence[Fault], mark: str = "[red]✗[/red]") -> None:
+    """Draw faults: where, what, and how to fix it, one below the other; ``mark`` is markup."""
     for fault in faults:
         where = f"[bold]{escape(fault.where)}[/bold]: " if fault.where else ""
-        console.print(f"[red]✗[/red] {where}{escape(fault.what)}", highlight=False, soft_wrap=True)
+        console.print(f"{mark} {where}{escape(fault.what)}", highlight=False, soft_wrap=True)
         if fault.fix:
             console.print(f"  [dim]fix:[/dim] {escape(fault.fix)}", highlight=False, soft_wrap=True)
 

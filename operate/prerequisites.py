@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -27,39 +27,45 @@ _OLDEST_TARGET: Final = 13
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The faults of one system; ``unreachable``: it did not let us look at all."""
+    """What was found about one system or all of them; ``unreachable``: one did not let us look at all.
+
+    ``warnings`` keep nothing from running.
+    """
 
     faults: list[Fault]
     unreachable: bool = False
+    warnings: list[Fault] = field(default_factory=list)
 
 
 def every(pipeline: Pipeline) -> Findings:
     """Look at all systems of a pipeline at once, and return their faults in the order of the pipeline file."""
-    checks: list[Callable[[], list[Fault]]] = [lambda: kafka_faults(pipeline)]
+    checks: list[Callable[[], Findings]] = [lambda: Findings(kafka_faults(pipeline))]
     if (source := pipeline.source) is not None:
-        checks.append(lambda: source_faults(pipeline, source))
+        checks.append(lambda: source_findings(pipeline, source))
     if (target := pipeline.target) is not None:
-        checks.append(lambda: target_faults(pipeline, target))
+        checks.append(lambda: Findings(target_faults(pipeline, target)))
     with ThreadPoolExecutor(len(checks)) as pool:
         found = list(pool.map(_look, checks))
-    return Findings([fault for one in found for fault in one.faults], any(one.unreachable for one in found))
+    faults = [fault for one in found for fault in one.faults]
+    warnings = [warning for one in found for warning in one.warnings]
+    return Findings(faults, any(one.unreachable for one in found), warnings)
 
 
-def _look(check: Callable[[], list[Fault]]) -> Findings:
+def _look(check: Callable[[], Findings]) -> Findings:
     """Run one system's check; a system that does not answer is a finding like any other."""
     try:
-        return Findings(check())
+        return check()
     except FerrymanError as error:
         return Findings(error.faults, isinstance(error, Unreachable))
     except SourceError as error:
         return Findings([Fault("source", error.what, error.fix)], isinstance(error, SourceUnavailable))
 
 
-def source_faults(pipeline: Pipeline, source: SourceConfig) -> list[Fault]:
-    """Return what the source lacks: privileges, settings, replica identities."""
-    from capture.sources.postgres.checks import check  # noqa: PLC0415 - each kind of source brings its own libraries
+def source_findings(pipeline: Pipeline, source: SourceConfig) -> Findings:
+    """Return what the source lacks: privileges, settings, replica identities; and what it had better have."""
+    from capture.sources.postgres import checks  # noqa: PLC0415 - each kind of source brings its own libraries
 
-    return check(source, pipeline.tables)
+    return Findings(checks.check(source, pipeline.tables), warnings=checks.warnings(source))
 
 
 def kafka_faults(pipeline: Pipeline) -> list[Fault]:

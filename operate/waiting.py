@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from operate.applied import Applied
-    from schemas.positions import Positions
+    from schemas.positions import Positions, TableRecord
 
 #: Topic partition.
 Partition = tuple[str, int]
 
-#: A halt that apply reports of a table that was snapshotted again may be older than that snapshot, until apply reads
-#: its beginning. It counts when it stands this long while apply does not move.
-STALE_AFTER_S: Final = 5.0
+#: A halt that apply reports of a table that was snapshotted again may be older than that snapshot, as long as apply has
+#: not read all of it. It counts when it stands this long, in seconds, while apply does not move.
+STALE_AFTER_S: Final = 30.0
 
 _HALTED_BY_CAPTURE: Final = (Phase.BLOCKED, Phase.NEEDS_RESYNC)
 _HALTED_BY_APPLY: Final = ("blocked", "needs_resync", "diverged")
@@ -79,7 +79,7 @@ class _Halts:
             record = positions.tables.get(name)
             if record is None or not _counts(name, ask) or state.state not in _HALTED_BY_APPLY:
                 continue
-            if record.generation > 1 and not self._stands(name, (state, _places(applied, record.topic)), now):
+            if not _is_news(record, applied) and not self._stands(name, (state, _places(applied, record.topic)), now):
                 continue
             return f"{name} is {_words(state.state)}: {state.reason or 'no reason given'}", state.fix
         return None
@@ -162,6 +162,15 @@ def capture_halt(positions: Positions, ask: Ask) -> tuple[str, str | None] | Non
         if _counts(table.table, ask) and table.phase in _HALTED_BY_CAPTURE:
             return f"{table.table} is {_words(table.phase.value)}: {table.reason or 'no reason given'}", table.fix
     return None
+
+
+def _is_news(record: TableRecord, applied: Applied) -> bool:
+    """Whether what apply says is about the snapshot that capture speaks of: the first one, or one that it has read."""
+    if record.generation == 1:
+        return True
+    marks = [c.order_key for c in applied.checkpoints.values() if c.topic == record.topic]
+    loaded = bytes.fromhex(record.loaded) if record.loaded is not None else None
+    return loaded is not None and any(mark is not None and mark >= loaded for mark in marks)
 
 
 def _places(applied: Applied, topic: str) -> list[tuple[int, int]]:

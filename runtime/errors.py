@@ -40,7 +40,7 @@ class FerrymanError(Exception):
         return [Fault(self.where, self.what, self.fix)]
 
 
-class BadInput(FerrymanError):  # noqa: N818 - it names what was given, and the word is used all over
+class BadInput(FerrymanError):
     """An argument, a file or a setting cannot be used as it stands."""
 
     exit_code: ClassVar[int] = 2
@@ -65,7 +65,7 @@ class ConfigError(BadInput):
         return list(self._faults)
 
 
-class Unreachable(FerrymanError):  # noqa: N818 - as BadInput
+class Unreachable(FerrymanError):
     """A system does not answer now; trying again later may help. ``where`` is host:port, without any secret."""
 
     exit_code: ClassVar[int] = 3
@@ -75,7 +75,7 @@ class Refused(Unreachable):
     """A system answered and said no (authentication, privileges, no such database): only a person can change it."""
 
 
-class Stopped(FerrymanError):  # noqa: N818 - it is a request that was obeyed
+class Stopped(FerrymanError):
     """A stop was requested while waiting for something; not a failure."""
 
     exit_code: ClassVar[int] = 0

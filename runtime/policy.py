@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 from tenacity.stop import stop_base
 
 from runtime.errors import Refused, Stopped, Unreachable
@@ -54,7 +54,7 @@ def retry(
 
     attempts = Retrying(
         retry=retry_if_exception(retryable),
-        wait=wait_exponential_jitter(initial=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
+        wait=wait_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S - FIRST_PAUSE_S) + wait_random(0, FIRST_PAUSE_S),
         stop=_Requested(stop),
         sleep=pause,
         before_sleep=before_pause,

@@ -119,7 +119,7 @@ _HINTS: Final = (
 
 def unreachable(conninfo: str, message: str) -> Unreachable:
     """Return the error for a failed connection from libpq's own words (which name no value of a row)."""
-    text = visible(" ".join(message.split()))
+    text = visible(" ".join(message.split())).removeprefix("connection failed: ")
     for words, refused, fix in _HINTS:
         if words in text:
             return (Refused if refused else Unreachable)(text, address(conninfo), fix)

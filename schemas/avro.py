@@ -121,9 +121,9 @@ def table_schema(envelope: dict[str, Any]) -> TableSchema:
 def column_branch(field: dict[str, Any]) -> tuple[Any, int]:
     """Return the type of a column's values and the place of ``null`` in its union (1 where there is a default)."""
     union = field["type"]
-    null = union.index("null")
-    if len(union) != 2:
+    if not isinstance(union, list) or len(union) != 2 or "null" not in union:
         raise ContractError("a column's type must be a union of null and one other")
+    null = union.index("null")
     return union[1 - null], null
 
 

@@ -26,8 +26,7 @@ MISFIT: Final = (ValueError, TypeError, OverflowError, KeyError, AttributeError,
 
 _FLOAT: Final = struct.Struct("<f")
 _DOUBLE: Final = struct.Struct("<d")
-_ONE_BYTE: Final = tuple(bytes((i,)) for i in range(128))
-_LONG_BYTES: Final = 10  # 64 bits, seven in each byte
+_ONE_BYTE: Final = tuple(bytes((i,)) for i in range(0x80))
 
 
 def writer(schema: Any) -> Writer:
@@ -40,8 +39,7 @@ def writer(schema: Any) -> Writer:
 
 def writers(schemas: Sequence[Any]) -> list[Writer]:
     """Return the functions for several schemas, of which later ones may name the records of earlier ones."""
-    named: dict[str, Writer] = {}
-    return [_compile(schema, named, _PRIMITIVE_WRITERS, _COMPLEX_WRITERS) for schema in schemas]
+    return _compile_all(schemas, _PRIMITIVE_WRITERS, _COMPLEX_WRITERS, _union_writer)
 
 
 def reader(schema: Any) -> Reader:
@@ -51,29 +49,30 @@ def reader(schema: Any) -> Reader:
 
 def readers(schemas: Sequence[Any]) -> list[Reader]:
     """Return the functions for several schemas, of which later ones may name the records of earlier ones."""
-    named: dict[str, Reader] = {}
-    return [_compile(schema, named, _PRIMITIVE_READERS, _COMPLEX_READERS) for schema in schemas]
+    return _compile_all(schemas, _PRIMITIVE_READERS, _COMPLEX_READERS, _union_reader)
 
 
-def _compile(schema: Any, named: dict[str, Any], primitive: dict[str, Any], complex_: dict[str, Any]) -> Any:
-    """Return the function for a schema. A record is known by name only after its end, so none holds itself."""
+def _compile_all(schemas: Sequence[Any], primitive: dict[str, Any], complex_: dict[str, Any], union: Any) -> list[Any]:
+    """Return the functions of schemas. A record is known by name only after its end, so none holds itself."""
+    named: dict[str, Any] = {}
 
-    def inner(part: Any) -> Any:
-        return _compile(part, named, primitive, complex_)
-
-    if isinstance(schema, list):
-        return complex_["union"](schema, inner)
-    kind = schema if isinstance(schema, str) else schema.get("type") if isinstance(schema, dict) else None
-    if isinstance(kind, str) and kind in primitive:
-        return primitive[kind]
-    if isinstance(schema, str) and schema in named:
-        return named[schema]
-    if isinstance(schema, dict) and kind in complex_:
-        function = complex_[kind](schema, inner)
+    def compiled(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return union(schema, compiled)
+        if isinstance(schema, str):
+            return primitive[schema] if schema in primitive else named[schema]
+        kind = schema["type"]
+        if kind in primitive:
+            return primitive[kind]
+        function = complex_[kind](schema, compiled)
         if "name" in schema:
             named[_full_name(schema)] = function
         return function
-    raise ContractError("a schema with a type that the contract does not have")
+
+    try:
+        return [compiled(schema) for schema in schemas]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ContractError("a schema with a type that the contract does not have") from error
 
 
 def _full_name(schema: dict[str, Any]) -> str:
@@ -100,14 +99,21 @@ def write_long(number: int) -> bytes:
     return bytes(out)
 
 
+#: The lengths of nearly all values, written.
+_LENGTHS: Final = tuple(write_long(size) for size in range(1024))
+
+
 def write_bytes(data: bytes) -> bytes:
     """Return some bytes with their length before them."""
-    return write_long(len(data)) + data
+    size = len(data)
+    return (_LENGTHS[size] if size < len(_LENGTHS) else write_long(size)) + data
 
 
 def write_string(text: str) -> bytes:
     """Return a text as UTF-8 with its length in bytes before it."""
-    return write_bytes(text.encode())
+    data = text.encode()
+    size = len(data)
+    return (_LENGTHS[size] if size < len(_LENGTHS) else write_long(size)) + data
 
 
 def _write_int(number: int) -> bytes:
@@ -179,7 +185,6 @@ _PRIMITIVE_WRITERS: Final[dict[str, Writer]] = {
 }
 _COMPLEX_WRITERS: Final[dict[str, Callable[[Any, Callable[[Any], Writer]], Writer]]] = {
     "record": _record_writer,
-    "union": _union_writer,
     "array": _array_writer,
     "map": _map_writer,
 }
@@ -193,13 +198,15 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     byte = data[at]
     if byte < 0x80:
         return byte >> 1 ^ -(byte & 1), at + 1
-    zigzag, start = byte & 0x7F, at
-    while byte & 0x80:
+    zigzag = byte & 0x7F
+    for shift in range(7, 70, 7):  # ten bytes at most: 64 bits, seven in each
         at += 1
         byte = data[at]
-        zigzag |= (byte & 0x7F) << 7 * (at - start)
-        if at - start == _LONG_BYTES:
+        zigzag |= (byte & 0x7F) << shift
+        if byte < 0x80:
             break
+    else:
+        raise ValueError("an integer of more than ten bytes")
     if zigzag >> 64:
         raise ValueError("an integer beyond 64 bits")
     return zigzag >> 1 ^ -(zigzag & 1), at + 1
@@ -207,17 +214,23 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 def read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
     """Return some bytes and the position after them; never more than ``data`` holds."""
-    size, at = read_long(data, at)
-    end = at + size
-    if size < 0 or end > len(data):
-        raise ValueError("a length beyond the message")
+    at, end = _extent(data, at)
     return data[at:end], end
 
 
 def read_string(data: bytes, at: int) -> tuple[str, int]:
     """Return a text and the position after it."""
-    text, at = read_bytes(data, at)
-    return text.decode(), at
+    at, end = _extent(data, at)
+    return data[at:end].decode(), end
+
+
+def _extent(data: bytes, at: int) -> tuple[int, int]:
+    """Return where a value with its length before it begins and ends."""
+    size, at = read_long(data, at)
+    end = at + size
+    if size < 0 or end > len(data):
+        raise ValueError("a length beyond the message")
+    return at, end
 
 
 def _read_int(data: bytes, at: int) -> tuple[int, int]:
@@ -255,6 +268,8 @@ def _record_reader(schema: dict[str, Any], inner: Callable[[Any], Reader]) -> Re
 
 
 def _union_reader(schema: list[Any], inner: Callable[[Any], Reader]) -> Reader:
+    if len(schema) == 2 and "null" in schema:
+        return _optional_reader(schema, inner)
     branches = [inner(part) for part in schema]
 
     def read(data: bytes, at: int) -> tuple[Any, int]:
@@ -262,6 +277,23 @@ def _union_reader(schema: list[Any], inner: Callable[[Any], Reader]) -> Reader:
         if branch < 0:
             raise ValueError("a negative branch of a union")
         return branches[branch](data, at)
+
+    return read
+
+
+def _optional_reader(schema: list[Any], inner: Callable[[Any], Reader]) -> Reader:
+    """Return a reader of null and one other type; a branch of two is the byte 0 or 2 (zig-zag of 0 and 1)."""
+    null = schema.index("null")
+    read_other = inner(schema[1 - null])
+    null_byte, other_byte = null << 1, 1 - null << 1
+
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        branch = data[at]
+        if branch == null_byte:
+            return None, at + 1
+        if branch == other_byte:
+            return read_other(data, at + 1)
+        raise ValueError("neither null nor the other type of a union")
 
     return read
 
@@ -325,7 +357,6 @@ _PRIMITIVE_READERS: Final[dict[str, Reader]] = {
 }
 _COMPLEX_READERS: Final[dict[str, Callable[[Any, Callable[[Any], Reader]], Reader]]] = {
     "record": _record_reader,
-    "union": _union_reader,
     "array": _array_reader,
     "map": _map_reader,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.avro import column_branch, field_names, row_fields, table_schema
-from schemas.binary import CORRUPT, read_long, readers
+from schemas.binary import CORRUPT, read_long, reader, readers
 from schemas.block import UNSENT, Op, Origin
 from schemas.copy_text import escape
 from schemas.errors import ContractError
@@ -35,6 +35,12 @@ _IMAGES: Final = {
 }
 
 
+#: The envelope's fields after the rows and ``source``, in groups that neighbouring events share or do not share.
+_STAMP: Final = ("transaction", "op", "ts_ms", "ts_us")
+_OF_THE_ROW: Final = ("order", "last", "key_change")
+_LISTS: Final = ("unavailable", "unavailable_before", "verbatim", "verbatim_before")
+
+
 class UnreadableEventError(ContractError):
     """An event that is not what its schema says. ``index`` is its place among the values given, ``offset`` Kafka's."""
 
@@ -52,11 +58,12 @@ class BlockDecoder:
 
     def __init__(self, envelope: dict[str, Any], renderer: Renderer) -> None:
         self.table = table_schema(envelope)
-        try:
-            self._rows = _RowReader(self.table, row_fields(envelope), renderer)
-            self._fields = self._compile(envelope["fields"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ContractError(f"an event schema that cannot be read: {type(error).__name__}") from error
+        self._rows = _RowReader(self.table, row_fields(envelope), renderer)
+        types = _field_types(envelope)
+        self._source = _remembering(reader(types["source"]))
+        self._stamp = _remembering(_sequence([types[name] for name in _STAMP]))
+        self._order, self._last, self._key_change = readers([types[name] for name in _OF_THE_ROW])
+        self._lists = _remembering(_sequence([types[name] for name in _LISTS]))
 
     def decode(self, values: Sequence[bytes], offsets: Sequence[int], start: int = 0) -> Received:
         """Return the events of message values (no tombstones) at their Kafka offsets.
@@ -75,36 +82,29 @@ class BlockDecoder:
         return received
 
     def _event(self, data: bytes, at: int, received: Received) -> None:
-        fields: dict[str, Any] = {}
-        for name, read in self._fields:
-            fields[name], at = read(data, at)
+        before, at = self._rows.read(data, at)
+        after, at = self._rows.read(data, at)
+        source, at = self._source(data, at)
+        (_, op_text, _, _), at = self._stamp(data, at)
+        order, at = self._order(data, at)
+        last, at = self._last(data, at)
+        key_change, at = self._key_change(data, at)
+        (unavailable, unavailable_before, verbatim, verbatim_before), at = self._lists(data, at)
+        op = _OPS[op_text]
         if at != len(data):
             raise ContractError("bytes follow its end")
-        op = _OPS[fields["op"]]
-        if (fields["before"] is not None, fields["after"] is not None) not in _IMAGES[op]:
+        if (before is not None, after is not None) not in _IMAGES[op]:
             raise ContractError("it has row images that its operation cannot have")
-        order, source = fields["order"], fields["source"]
-        if order is None or len(order) != ORDER_KEY_BYTES or fields["last"] is None or source["ts_us"] is None:
+        if order is None or len(order) != ORDER_KEY_BYTES or last is None or source["ts_us"] is None:
             raise ContractError("it has no order key, no end mark or no commit time")
-        received.before.append(
-            self._rows.merge(fields["before"], fields["unavailable_before"], fields["verbatim_before"])
-        )
-        received.after.append(self._rows.merge(fields["after"], fields["unavailable"], fields["verbatim"]))
         received.ops.append(op)
+        received.before.append(self._rows.merge(before, unavailable_before, verbatim_before))
+        received.after.append(self._rows.merge(after, unavailable, verbatim))
         received.orders.append(order)
-        received.last.append(fields["last"])
-        received.key_change.append(fields["key_change"] is True)
+        received.last.append(last)
+        received.key_change.append(key_change is True)
         received.origins.append(_ORIGINS[source["snapshot"]])
         received.committed_us.append(source["ts_us"])
-
-    def _compile(self, fields: list[dict[str, Any]]) -> list[tuple[str, Reader]]:
-        """Return a reader for each field of the envelope; those of the row images and the source are our own."""
-        _check_image_types(fields)
-        others = {field["name"]: field["type"] for field in fields if field["name"] not in {"before", "after"}}
-        compiled = dict(zip(others, readers(list(others.values())), strict=True))
-        compiled["source"] = _remembering(compiled["source"])
-        images = {"before": self._rows.read, "after": self._rows.read}
-        return [(field["name"], (compiled | images)[field["name"]]) for field in fields]
 
 
 class _RowReader:
@@ -161,17 +161,37 @@ class _RowReader:
         row[place] = value
 
 
-def _check_image_types(fields: list[dict[str, Any]]) -> None:
-    """Refuse a schema whose images are not both optional rows of the one record."""
-    unions = {field["name"]: field["type"] for field in fields}
-    record = unions["before"][1]
-    full_name = f"{record['namespace']}.{record['name']}"
-    if unions["before"] != ["null", record] or unions["after"] != ["null", full_name]:
-        raise ContractError("an event schema whose before and after are not the same optional record")
+def _field_types(envelope: dict[str, Any]) -> dict[str, Any]:
+    """Return the types of an envelope's fields by name; refuses fields that are not the contract's, in its order."""
+    try:
+        types = {field["name"]: field["type"] for field in envelope["fields"]}
+        record = types["before"][1]
+        row = f"{record['namespace']}.{record['name']}"
+        if types["before"] != ["null", record] or types["after"] != ["null", row]:
+            raise ContractError("an event schema whose before and after are not the same optional record")
+    except (KeyError, IndexError, TypeError) as error:
+        raise ContractError("an event schema whose fields cannot be read") from error
+    if tuple(types) != ("before", "after", "source", *_STAMP, *_OF_THE_ROW, *_LISTS):
+        raise ContractError("an event schema with other fields than the contract's")
+    return types
+
+
+def _sequence(types: Sequence[Any]) -> Reader:
+    """Return a reader of values that follow one another, as a list."""
+    in_turn = readers(types)
+
+    def read(data: bytes, at: int) -> tuple[list[Any], int]:
+        values = []
+        for read_one in in_turn:
+            value, at = read_one(data, at)
+            values.append(value)
+        return values, at
+
+    return read
 
 
 def _remembering(read: Reader) -> Reader:
-    """Return a reader that does not read anew what it read last: the source block of a whole transaction is the same.
+    """Return a reader that does not read anew what it read last: neighbouring events share most of their fields.
 
     An Avro value is no prefix of another one of its schema, so the same bytes are the same value.
     """

@@ -65,10 +65,17 @@ class KeyEncoder:
         """
         if not self._columns:
             return None
-        values = [(column, self._value(column, row, other)) for column in self._columns]
-        if any(type(value) is Verbatim and not column.is_text for column, value in values):
-            return self._verbatim_frame() + b"".join([_verbatim_part(column, value) for column, value in values])
-        return self._frame + b"".join([_part(column, value) for column, value in values])
+        parts = [self._frame]
+        for column in self._columns:
+            value = self._value(column, row, other)
+            if type(value) is Verbatim and not column.is_text:
+                return self._encode_verbatim(row, other)
+            parts.append(_part(column, value))
+        return b"".join(parts)
+
+    def _encode_verbatim(self, row: Row | None, other: Row | None) -> bytes:
+        parts = [_verbatim_part(column, self._value(column, row, other)) for column in self._columns]
+        return self._verbatim_frame() + b"".join(parts)
 
     def _value(self, column: _KeyColumn, row: Row | None, other: Row | None) -> object:
         value = UNSENT if row is None else row[column.place]

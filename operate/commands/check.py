@@ -8,8 +8,9 @@ import typer
 
 from operate import daemon, prerequisites
 from operate.output import emit, fault_document, show_faults
+from operate.prerequisites import Findings
 from runtime import config
-from runtime.errors import ConfigError, Fault, Unreachable
+from runtime.errors import ConfigError, Unreachable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,23 +33,28 @@ def check(
 
     Example: [bold]ferryman check shop.yaml[/bold]
     """
-    faults, code = examine(pipeline)
-    document = {"ok": not faults, "faults": [fault_document(fault) for fault in faults]}
-    emit(json, document, lambda console: _draw(console, faults))
+    found, code = examine(pipeline)
+    document = {
+        "ok": not found.faults,
+        "faults": [fault_document(fault) for fault in found.faults],
+        "warnings": [fault_document(warning) for warning in found.warnings],
+    }
+    emit(json, document, lambda console: _draw(console, found))
     raise typer.Exit(code)
 
 
-def examine(pipeline: daemon.PipelineFile) -> tuple[list[Fault], int]:
-    """Return all faults of a pipeline, and the exit code that they mean."""
+def examine(pipeline: daemon.PipelineFile) -> tuple[Findings, int]:
+    """Return all that is wrong with a pipeline, and the exit code that it means."""
     try:
         loaded = config.load(pipeline, set(config.SECTIONS))
     except ConfigError as error:
-        return error.faults, ConfigError.exit_code
+        return Findings(error.faults), ConfigError.exit_code
     found = prerequisites.every(loaded)
-    return found.faults, Unreachable.exit_code if found.unreachable else 1 if found.faults else 0
+    return found, Unreachable.exit_code if found.unreachable else 1 if found.faults else 0
 
 
-def _draw(console: Console, faults: list[Fault]) -> None:
-    if not faults:
+def _draw(console: Console, found: Findings) -> None:
+    if not found.faults:
         console.print("[green]✓[/green] configuration, connections, privileges and settings are in order")
-    show_faults(console, faults)
+    show_faults(console, found.faults)
+    show_faults(console, found.warnings, "[yellow]![/yellow]")

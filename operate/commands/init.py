@@ -175,7 +175,7 @@ def _scalar(text: str) -> str:
         plain = yaml.safe_load(f"key: {text}  # comment") == {"key": text}
     except yaml.YAMLError:
         plain = False
-    return text if plain and "\n" not in text else json.dumps(text)
+    return text if plain and "\n" not in text else yaml.dump(text, default_style='"', width=10_000).strip()
 
 
 def _pretty(document: object) -> str:

@@ -103,7 +103,7 @@ def _run_maven(client: str, title: str, draft: Path, say: Say) -> None:
         errors = _follow(run, title, say)
     if run.returncode:
         raise Unreachable(
-            f"Maven could not download {title}: {' '.join(errors)[:600]}",
+            f"Maven could not download {title}: {' '.join(errors[:2])}",
             "mvn",
             "check the network, and the repositories and proxies in Maven's settings.xml; then try again",
         )
@@ -117,8 +117,8 @@ def _follow(run: subprocess.Popen[str], title: str, say: Say) -> list[str]:
             files += 1
             if files % PROGRESS_STEP == 0:
                 say(f"  {title}: {files} files")
-        elif line.startswith("[ERROR]"):
-            errors.append(line.removeprefix("[ERROR]").strip())
+        elif text := line.partition("[ERROR]")[2].strip():
+            errors.append(text)
     return errors
 
 

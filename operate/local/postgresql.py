@@ -87,6 +87,16 @@ class PostgreSQL(Server):
             return False
         return True
 
+    def sweep(self) -> None:
+        """End backends that outlived their postmaster, and delete its lock file.
+
+        Backends that still hold the shared memory keep a new postmaster from starting; so does the lock file, as long
+        as the process that it names is a zombie.
+        """
+        data = self._home.resolve() / "data"
+        process.kill_all("postgres", data)
+        (data / "postmaster.pid").unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Kill it and delete its data and folder."""
         self.kill()

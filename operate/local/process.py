@@ -129,6 +129,17 @@ def kill(identity: Identity) -> None:
         _wait_for_end(doomed, GONE_TIMEOUT)
 
 
+def kill_all(name: str, folder: Path) -> None:
+    """SIGKILL every process of this program that works in ``folder``, and return when none is left."""
+    doomed = []
+    for each in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if each.name() == name and each.cwd() == str(folder) and not _has_ended(each):
+                each.kill()
+                doomed.append(each)
+    _wait_for_end(doomed, GONE_TIMEOUT)
+
+
 def _wait_for_end(processes: list[psutil.Process], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not all(map(_has_ended, processes)):

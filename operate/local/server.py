@@ -69,6 +69,9 @@ class Server(ABC):
     def address(self) -> str:
         """What a client connects to, with superuser rights."""
 
+    def sweep(self) -> None:  # noqa: B027 - most servers are one process
+        """End and delete what a dead server left running and lying about. Called when it is known not to run."""
+
     @property
     def log(self) -> Path:
         """The server's own log."""
@@ -101,12 +104,17 @@ class Server(ABC):
             BadInput: something that it needs is missing on this machine, or its port is taken.
             Unreachable: it ended, or did not answer in time; the message has the end of its log.
         """
-        if not self.running:
-            self._make_folder()
-            self._claim_ports()
-            self.prepare()
-            process.launch(self.command(), self.log).write(self._record)
-        self._wait()
+        if self.running and self._comes_up():
+            return
+        self._make_folder()
+        self.sweep()
+        self._claim_ports()
+        self.prepare()
+        process.launch(self.command(), self.log).write(self._record)
+        if not self._comes_up():
+            raise Unreachable(
+                f"{self.title} ended while it started: {self._last_words()}", str(self.log), "see its log"
+            )
 
     def stop(self) -> None:
         """End it in good order, or after ``patience`` the hard way; return when it is gone."""
@@ -130,6 +138,7 @@ class Server(ABC):
         if identity is not None:
             how(identity)
             self._record.unlink(missing_ok=True)
+            self.sweep()
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -144,13 +153,17 @@ class Server(ABC):
                     f"end that program, or delete {self.folder / 'ports.json'} to have another port chosen",
                 )
 
-    def _wait(self) -> None:
+    def _comes_up(self) -> bool:
+        """Wait until it answers; False when it ended instead (it may be dying of a signal when we begin to look)."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self.answers():
-            if not self.running or time.monotonic() > deadline:
-                fate = "did not answer in time" if self.running else "ended while it started"
-                raise Unreachable(f"{self.title} {fate}: {self._last_words()}", str(self.log), "see its log")
+            if not self.running:
+                return False
+            if time.monotonic() > deadline:
+                what = f"{self.title} does not answer after {START_TIMEOUT:.0f} s: {self._last_words()}"
+                raise Unreachable(what, str(self.log), "see its log")
             time.sleep(LOOK_INTERVAL)
+        return True
 
     def _last_words(self) -> str:
         return self.log.read_bytes()[-LAST_LOG_BYTES:].decode(errors="replace").strip()

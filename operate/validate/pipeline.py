@@ -14,7 +14,7 @@ from operate.validate.crew import Crew
 from operate.validate.lag import Lag
 from operate.validate.shape import Incompatible, Plan, plan
 from operate.validate.table import Comparison, Tally
-from runtime import postgres
+from runtime import positions, postgres
 from runtime.errors import BadInput
 from runtime.sqlstate import describe
 from schemas.positions import Phase, TableRecord
@@ -72,21 +72,21 @@ def validate(
     """
     source = marks.postgresql_source(pipeline)
     with Follower(pipeline) as follower:
-        records = pick(follower.positions(), wanted)
+        records = pick(positions.read(pipeline.kafka, pipeline.pipeline), wanted)
         assert pipeline.target is not None
         with Crew(source.conninfo, pipeline.target.conninfo, pairs) as crew, marks.connect(pipeline) as marker:
             one = _Validation(crew, source.publication.name, progress)
             return [one.table(record, Lag(follower, marker, record.table)) for record in records]
 
 
-def pick(positions: Positions, wanted: Callable[[str, str], bool]) -> list[TableRecord]:
+def pick(standing: Positions, wanted: Callable[[str, str], bool]) -> list[TableRecord]:
     """Return the wanted tables by name; raises BadInput when there is none."""
-    if not positions.tables:
+    if not standing.tables:
         raise BadInput("this pipeline has no tables yet", fix="start `ferryman capture` first")
-    records = [r for name, r in sorted(positions.tables.items()) if wanted(*postgres.parse_name(name))]
+    records = [r for name, r in sorted(standing.tables.items()) if wanted(*postgres.parse_name(name))]
     if not records:
         raise BadInput(
-            "no table of this pipeline is meant", "--tables", f"its tables are: {', '.join(sorted(positions.tables))}"
+            "no table of this pipeline is meant", "--tables", f"its tables are: {', '.join(sorted(standing.tables))}"
         )
     return records
 

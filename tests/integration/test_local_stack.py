@@ -58,6 +58,21 @@ def test_a_killed_postgresql_comes_back_on_its_port_with_what_was_committed(fold
         assert connection.execute("SELECT n FROM kept").fetchall() == [(1,)]
 
 
+def test_postgresql_starts_again_after_its_postmaster_alone_was_killed_under_open_sessions(folder: Path) -> None:
+    stack = Stack(folder, ["postgresql"]).up()
+    url = stack.server("postgresql").address
+    sessions = [psycopg.connect(url) for _ in range(10)]
+    postmaster, *backends = _processes(stack, "postgresql")
+
+    os.kill(postmaster.pid, signal.SIGKILL)
+    stack.start("postgresql")
+
+    assert not any(backend.find() for backend in backends)
+    psycopg.connect(url).close()
+    for session in sessions:
+        session.close()
+
+
 def test_a_killed_kafka_comes_back_at_its_address_with_its_topics(folder: Path) -> None:
     stack = Stack(folder, ["kafka"]).up()
     bootstrap = stack.addresses["kafka"]

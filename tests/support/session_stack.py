@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -49,5 +50,4 @@ def remove_abandoned() -> None:
 
 def _remove(folder: Path) -> None:
     Stack(folder / "stack").remove()
-    (folder / OWNER).unlink(missing_ok=True)
-    folder.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from capture.loop import Loop
 from capture.publisher import DeliveryFailed
 from capture.run import Parts, Run
 from capture.source import Batch, ChunkRead, FoundTable
-from schemas.block import Block, Op, Origin, Transaction
+from schemas.block import Block, Op, Transaction
 from schemas.control import ControlRecord
 from schemas.event import events
 from schemas.order import OrderKey
@@ -43,7 +43,7 @@ class Event(NamedTuple):
     before: tuple | None
     after: tuple | None
     last: bool
-    opening: bool
+    half: bool = False
 
 
 class View(NamedTuple):
@@ -132,6 +132,9 @@ class SimSource:
         self.db.over.add(self.db.xid)
         self.db.visible.add(self.db.xid)
         return {"xid": self.db.xid}
+
+    def lag_bytes(self) -> int | None:
+        return None
 
     def settled(self, fence: dict) -> bool:
         return self.world.rng.random() < 0.9
@@ -288,16 +291,15 @@ class SimControl:
 
 
 def expand(block: Block) -> list[Event]:
-    """What the codec makes of a block: two events of a key change, one of anything else."""
+    """What the codec makes of a block: two events of a key change (the first does nothing), one of anything else."""
     out = []
     for e in events(block):
-        opening = e.origin is Origin.OPENING
         if e.key_change:
-            out.append(Event(e.order, Op.DELETE, e.before, None, False, opening))
+            out.append(Event(e.order, Op.DELETE, e.before, None, last=False, half=True))
             order = e.order._replace(ordinal=e.order.ordinal + 1)
-            out.append(Event(order, Op.CREATE, e.before, e.after, e.last, opening))
+            out.append(Event(order, Op.CREATE, e.before, e.after, e.last))
         else:
-            out.append(Event(e.order, e.op, e.before, e.after, e.last, opening))
+            out.append(Event(e.order, e.op, e.before, e.after, e.last))
     return out
 
 
@@ -316,10 +318,7 @@ class Target:
             event = topic[i]
             if event.order > mark or mark == OrderKey(0, 0, 0, 0):
                 mark = event.order
-                half = event.op is Op.DELETE and i + 1 < len(topic) and topic[i + 1].order == event.order._replace(
-                    ordinal=event.order.ordinal + 1
-                ) and event.order.ordinal % 2 == 0 and not event.last and topic[i + 1].op is Op.CREATE
-                if not half:
+                if not event.half:
                     change(state, self.table, event.op, event.before, event.after)
                 ended = event.last
             else:

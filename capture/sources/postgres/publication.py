@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from psycopg import errors
 
 from capture.source import SourceError
 from capture.sources.postgres.faults import translated
-from runtime.postgres import quote
+from runtime.postgres import quote, spell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +18,14 @@ if TYPE_CHECKING:
 
     from capture.source import FoundTable
 
+log = structlog.get_logger()
+
+#: ALTER PUBLICATION waits no longer for a table's lock (VACUUM, CREATE INDEX and ALTER TABLE hold it): meanwhile nobody
+#: reads the stream. Autovacuum gives way after a second.
+LOCK_TIMEOUT: Final = "3s"
+
 _FIND = """
-SELECT oid, puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot
+SELECT oid, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot
 FROM pg_publication WHERE pubname = %s"""
 
 _MEMBERS = """
@@ -33,17 +42,32 @@ class Publication:
 
     def ensure(self, conn: psycopg.Connection[Any]) -> tuple[int, bool]:
         """Return its oid and whether it was made just now; raises SourceError when it is not as needed."""
-        with translated(f"publication {self.name} cannot be made", f"{self._statement()}; -- by a privileged role"):
+        oid = self.oid(conn)
+        made = oid is None and self.create
+        if made:
+            with translated(f"publication {self.name} cannot be made", f"{self._statement()};"):
+                conn.execute(self._statement().encode())
+            oid = self.oid(conn)
+        for what, fix in self.faults(conn):
+            raise SourceError(what, fix)
+        assert oid is not None, "a publication without faults exists"
+        return oid, made
+
+    def faults(self, conn: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+        """Return what it lacks for carrying our tables, each with the statement that mends it."""
+        with translated(f"publication {self.name} cannot be read"):
             found = conn.execute(_FIND, [self.name]).fetchone()
-            if found is None and self.create:
-                conn.execute(self._statement())
-                made = conn.execute(_FIND, [self.name]).fetchone()
-                assert made is not None
-                return int(made[0]), True
         if found is None:
-            raise SourceError(f"publication {self.name} does not exist", f"{self._statement()};")
-        self._must_fit(found)
-        return int(found[0]), False
+            return [(f"publication {self.name} does not exist", f"{self._statement()};")]
+        _oid, all_operations, via_root = found
+        faults = []
+        if not all_operations:
+            all_of_them = f"ALTER PUBLICATION {quote(self.name)} SET (publish = 'insert, update, delete, truncate');"
+            faults.append((f"publication {self.name} leaves out some operations", all_of_them))
+        if not via_root:
+            roots = f"ALTER PUBLICATION {quote(self.name)} SET (publish_via_partition_root = true);"
+            faults.append((f"publication {self.name} does not publish partitions as their root", roots))
+        return faults
 
     def oid(self, conn: psycopg.Connection[Any]) -> int | None:
         """Return its oid now; None when it was dropped."""
@@ -54,7 +78,8 @@ class Publication:
     def carry(self, conn: psycopg.Connection[Any], tables: Sequence[FoundTable]) -> tuple[list[FoundTable], bool]:
         """Let the log carry exactly these tables; return those that it did not carry before, and whether any changed.
 
-        All in one transaction. A DBA's publication is left as it is.
+        A table whose lock cannot be had is taken out the next time; one that cannot be added raises SourceUnavailable,
+        because its snapshot relies on the log. A DBA's publication is left as it is.
         """
         if not self.create:
             return [], False
@@ -62,30 +87,28 @@ class Publication:
         with translated(f"publication {self.name} cannot be altered", "the role must own the tables to publish them"):
             members = {(namespace, name) for namespace, name in conn.execute(_MEMBERS, [self.name]).fetchall()}
             added = [table for name, table in wanted.items() if name not in members]
-            dropped = [name for name in members if name not in wanted]
-            with conn.transaction():
-                for name in dropped:
-                    self._alter(conn, "DROP", *name)
-                for table in added:
-                    self._alter(conn, "ADD", table.namespace, table.table)
+            dropped = [name for name in members if name not in wanted and self._drop(conn, *name)]
+            if added:
+                self._add(conn, added)
         return added, bool(added or dropped)
 
-    def _alter(self, conn: psycopg.Connection[Any], verb: str, namespace: str, name: str) -> None:
+    def _add(self, conn: psycopg.Connection[Any], tables: Sequence[FoundTable]) -> None:
         # ONLY: tables that inherit are captured for themselves. (Partitions are none of them.)
-        conn.execute(f"ALTER PUBLICATION {quote(self.name)} {verb} TABLE ONLY {quote(namespace, name)}")
+        names = ", ".join(f"ONLY {quote(table.namespace, table.table)}" for table in tables)
+        with conn.transaction():
+            conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+            conn.execute(f"ALTER PUBLICATION {quote(self.name)} ADD TABLE {names}".encode())
+
+    def _drop(self, conn: psycopg.Connection[Any], namespace: str, name: str) -> bool:
+        try:
+            with conn.transaction():
+                conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                table = f"ONLY {quote(namespace, name)}"
+                conn.execute(f"ALTER PUBLICATION {quote(self.name)} DROP TABLE {table}".encode())
+        except errors.LockNotAvailable:
+            log.warning("table_still_published", table=spell(namespace, name), reason="another session holds its lock")
+            return False
+        return True
 
     def _statement(self) -> str:
         return f"CREATE PUBLICATION {quote(self.name)} WITH (publish_via_partition_root = true)"
-
-    def _must_fit(self, found: tuple[Any, ...]) -> None:
-        _oid, _all_tables, all_operations, via_root = found
-        if not all_operations:
-            raise SourceError(
-                f"publication {self.name} leaves out some operations",
-                f"ALTER PUBLICATION {quote(self.name)} SET (publish = 'insert, update, delete, truncate');",
-            )
-        if not via_root:
-            raise SourceError(
-                f"publication {self.name} does not publish partitions as their root",
-                f"ALTER PUBLICATION {quote(self.name)} SET (publish_via_partition_root = true);",
-            )

@@ -40,6 +40,10 @@ class SlotState:
     confirmed: int | None
     lost: str | None
 
+    def fits(self, database: str) -> bool:
+        """Whether it can carry a stream of this database for us."""
+        return self.plugin == "pgoutput" and self.database == database
+
 
 def find(conn: psycopg.Connection[Any], name: str) -> SlotState | None:
     """Return the slot's state, None when there is none of that name."""
@@ -62,34 +66,30 @@ def ensure(conn: psycopg.Connection[Any], name: str, *, create: bool, anew: bool
     """
     state = find(conn, name)
     if state is not None:
-        _must_fit(conn, name, state)
+        if not state.fits(conn.info.dbname):
+            raise SourceError(
+                f"slot {name} belongs to plugin {state.plugin} in database {state.database}",
+                "give this pipeline another slot: source.slot.name",
+            )
         reason = state.lost or ("its publication was dropped" if anew else None)
         if reason is None:
             return None
         if not create:
-            raise SourceError(reason, f"SELECT pg_drop_replication_slot({_literal(name)}); {_statement(conn, name)};")
-        _drop(conn, name)
+            raise SourceError(reason, f"SELECT pg_drop_replication_slot({_literal(name)}); {statement(conn, name)};")
+        drop(conn, name)
         _create(conn, name)
         return reason
     if not create:
-        raise SourceError(f"slot {name} does not exist", f"{_statement(conn, name)};")
+        raise SourceError(f"slot {name} does not exist", f"{statement(conn, name)};")
     _create(conn, name)
     return None
-
-
-def _must_fit(conn: psycopg.Connection[Any], name: str, state: SlotState) -> None:
-    if state.plugin != "pgoutput" or state.database != conn.info.dbname:
-        raise SourceError(
-            f"slot {name} belongs to plugin {state.plugin} in database {state.database}",
-            "give this pipeline another slot: source.slot.name",
-        )
 
 
 def _create(conn: psycopg.Connection[Any], name: str) -> None:
     with translated(f"slot {name} cannot be made", "the role needs REPLICATION; see also max_replication_slots"):
         conn.execute(f"SET statement_timeout = {_CREATE_TIMEOUT_MS}")
         try:
-            conn.execute(_statement(conn, name))
+            conn.execute(statement(conn, name))
         except errors.QueryCanceled:
             running = "; ".join(row[0] for row in conn.execute(_RUNNING).fetchall())
             raise SourceUnavailable(
@@ -100,12 +100,14 @@ def _create(conn: psycopg.Connection[Any], name: str) -> None:
             conn.execute("SET statement_timeout = 0")
 
 
-def _drop(conn: psycopg.Connection[Any], name: str) -> None:
+def drop(conn: psycopg.Connection[Any], name: str) -> None:
+    """Drop the slot; raises SourceUnavailable while somebody streams from it."""
     with translated(f"slot {name} cannot be dropped"):
         conn.execute("SELECT pg_drop_replication_slot(%s)", [name])
 
 
-def _statement(conn: psycopg.Connection[Any], name: str) -> str:
+def statement(conn: psycopg.Connection[Any], name: str) -> str:
+    """Return the SQL that makes the slot."""
     # Failover slots (17+) are kept in step on physical standbys; the setting is without effect elsewhere.
     failover = ", failover => true" if conn.info.server_version >= 170_000 else ""
     return f"SELECT pg_create_logical_replication_slot({_literal(name)}, 'pgoutput'{failover})"

@@ -50,7 +50,7 @@ class PostgresSource:
         self._versions = Versions(self._connected)
         self._lost: dict[str, str] = {}
         self._replaced: str | None = None
-        self._identity: dict[str, Any] = {}
+        self.identity: dict[str, Any] = {}
         self._shapes: dict[str, Any] = {}
         self._fingerprint = ""
         self._heard_at = 0.0
@@ -67,7 +67,7 @@ class PostgresSource:
         system, timeline = self._stream.identify()
         publication, made = self._publication.ensure(conn)
         self._replaced = slot.ensure(conn, self._slot, create=self._config.slot.create, anew=made)
-        self._identity = {
+        self.identity = {
             "name": conn.info.dbname,
             "system_id": system,
             "timeline": timeline,
@@ -75,24 +75,20 @@ class PostgresSource:
             "slot": self._slot,
             "publication": publication,
         }
-        return self._identity
+        return self.identity
 
     def tables(self) -> list[FoundTable]:
         """Return the selected tables, those that cannot be captured with their reason."""
         conn = self._connected()
         self._same_publication(conn)
-        states = tables.selected(conn, self._selection, self._publication.name)
-        if self._config.replica_identity == "manage":
-            for oid, failure in tables.manage(conn, states).items():
-                log.warning("replica_identity_not_set", oid=oid, reason=failure)
-            states = tables.selected(conn, self._selection, self._publication.name)
-        found = [tables.found(state, self._publication) for state in states]
+        manage = self._config.replica_identity == "manage"
+        found = tables.discover(conn, self._selection, self._publication, manage=manage)
         self._revise(conn, found)
         return found
 
     def _same_publication(self, conn: psycopg.Connection[Any]) -> None:
         """Another publication of the same name carried nothing for us while it was away."""
-        if self._publication.oid(conn) != self._identity["publication"]:
+        if self._publication.oid(conn) != self.identity["publication"]:
             raise SourceUnavailable(f"publication {self._publication.name} was dropped")
 
     def _revise(self, conn: psycopg.Connection[Any], found: list[FoundTable]) -> None:
@@ -143,7 +139,7 @@ class PostgresSource:
     def _same_history(self, stream: Stream, identity: dict[str, Any], at: int) -> None:
         if self._replaced:
             raise HistoryLost(f"the slot was made anew: {self._replaced}")
-        reason = history.difference(identity, self._identity, at, stream.timeline_history)
+        reason = history.difference(identity, self.identity, at, stream.timeline_history)
         if reason is not None:
             raise HistoryLost(reason)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
+import structlog
 
-from capture.source import FoundTable
+from capture.source import FoundTable, SourceUnavailable
 from capture.sources.postgres.faults import translated
 from capture.sources.postgres.identity import FULL, INDEX, NOTHING, Keys, message_key
+from capture.sources.postgres.publication import LOCK_TIMEOUT
 from runtime.postgres import describe, quote, spell
 
 if TYPE_CHECKING:
@@ -18,11 +20,16 @@ if TYPE_CHECKING:
     from capture.sources.postgres.publication import Publication
     from runtime.config import Selection
 
+log = structlog.get_logger()
+
 #: Schemas whose tables are never captured: the server's own, and ferryman's control tables.
 _SYSTEM: Final = ("information_schema", "ferryman")
 
 #: An ALTER TABLE of ours waits no longer for its lock: everybody who comes later queues behind it.
-_LOCK_TIMEOUT: Final = "2s"
+_ALTER_TIMEOUT: Final = "2s"
+
+_LOCKED: Final = "another session holds its lock (VACUUM, CREATE INDEX, ALTER TABLE), so it cannot be published yet"
+_WHO_LOCKS: Final = "wait: it is tried again every source.discover_seconds"
 
 _INDEX_COLUMNS: Final = """ARRAY(
     SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)
@@ -43,7 +50,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.r
        pg_has_role(c.relowner, 'USAGE') AS owned,
        quote_ident(pg_get_userbyid(c.relowner)) AS owner, quote_ident(current_user) AS role,
        EXISTS (SELECT FROM published t WHERE t.schemaname = n.nspname AND t.tablename = c.relname) AS published,
-       ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text]
+       ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text, l.relkind::text,
+                          l.relpersistence::text, has_table_privilege(l.oid, 'SELECT')::text]
              FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
              JOIN pg_namespace ln ON ln.oid = l.relnamespace
              WHERE c.relkind = 'p' AND t.isleaf) AS leaves,
@@ -57,12 +65,19 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_
 ORDER BY n.nspname, c.relname"""
 
 
+class LeafState(NamedTuple):
+    """A partition that holds rows; ``sql`` is its name for a statement."""
+
+    sql: str
+    identity: str
+    kind: str
+    persistence: str
+    readable: bool
+
+
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """A table's row of the catalog; ``leaves`` are its partitions with rows and their replica identity.
-
-    ``owner``, ``role`` (whom we are) and the leaves' names are spelled for a statement.
-    """
+    """A table's row of the catalog; ``owner`` and ``role`` (whom we are) are spelled for a statement."""
 
     oid: int
     namespace: str
@@ -77,7 +92,7 @@ class TableState:
     owner: str
     role: str
     published: bool
-    leaves: tuple[tuple[str, str], ...]
+    leaves: tuple[LeafState, ...]
     ancestors: tuple[int, ...]
 
     @property
@@ -89,7 +104,25 @@ class TableState:
     def identified(self) -> bool:
         """Whether every UPDATE and DELETE sends old values as the table's own replica identity says."""
         own = self.keys.identity
-        return bool(self.keys.identity_columns(self.columns)) and all(leaf == own for _, leaf in self.leaves)
+        return bool(self.keys.identity_columns(self.columns)) and all(leaf.identity == own for leaf in self.leaves)
+
+
+def discover(
+    conn: psycopg.Connection[Any], selection: Selection, publication: Publication, *, manage: bool
+) -> list[FoundTable]:
+    """Return the selected tables, those that cannot be captured now with their reason.
+
+    ``manage``: a replica identity that is missing is set. Raises SourceError or SourceUnavailable.
+    """
+    states = selected(conn, selection, publication.name)
+    if manage and set_identities(conn, states):
+        states = selected(conn, selection, publication.name)
+    tables = [found(state, publication) for state in states]
+    new = [s for s, t in zip(states, tables, strict=True) if t.reason is None and not s.published]
+    held = locked(conn, new)
+    return [
+        replace(table, reason=_LOCKED, fix=_WHO_LOCKS) if table.identity["oid"] in held else table for table in tables
+    ]
 
 
 def selected(conn: psycopg.Connection[Any], selection: Selection, publication: str) -> list[TableState]:
@@ -121,18 +154,24 @@ def unfit(state: TableState, publication: Publication) -> tuple[str, str] | None
     """Return why a table cannot be captured as it stands, and the statement that mends it. Pure."""
     if not state.columns:
         return "it has no columns", f"DROP TABLE {state.sql};"
-    if state.persistence == "u":
+    if state.persistence == "u" or any(leaf.persistence == "u" for leaf in state.leaves):
         return "it is unlogged: its changes are not in the log", f"ALTER TABLE {state.sql} SET LOGGED;"
+    if any(leaf.kind == "f" for leaf in state.leaves):
+        return "one of its partitions is a foreign table", f"ALTER TABLE {state.sql} DETACH PARTITION ...;"
     if not state.identified:
         return _no_identity(state), full_identity(state)
-    if not state.readable:
-        namespace = quote(state.namespace)
-        return f"role {state.role} may not read it", (
-            f"GRANT USAGE ON SCHEMA {namespace} TO {state.role}; GRANT SELECT ON {state.sql} TO {state.role};"
-        )
+    return _unreadable(state) or _unpublished(state, publication)
+
+
+def _unreadable(state: TableState) -> tuple[str, str] | None:
+    closed = [leaf.sql for leaf in state.leaves if not leaf.readable]
+    if not state.readable or closed:
+        tables = ", ".join([state.sql, *closed])
+        usage = f"GRANT USAGE ON SCHEMA {quote(state.namespace)} TO {state.role};"
+        return f"role {state.role} may not read it", f"{usage} GRANT SELECT ON {tables} TO {state.role};"
     if state.filtered:
         return f"row security hides rows of it from role {state.role}", f"ALTER ROLE {state.role} BYPASSRLS;"
-    return _unpublished(state, publication)
+    return None
 
 
 def _unpublished(state: TableState, publication: Publication) -> tuple[str, str] | None:
@@ -146,6 +185,19 @@ def _unpublished(state: TableState, publication: Publication) -> tuple[str, str]
             f"GRANT {state.owner} TO {state.role};"
         )
     return None
+
+
+def locked(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> set[int]:
+    """Return the oids of tables that cannot be published now because another session holds their lock."""
+    held = set()
+    for state in states:
+        try:
+            with translated(f"table {spell(state.namespace, state.name)} cannot be locked"), conn.transaction():
+                conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                conn.execute(f"LOCK TABLE ONLY {state.sql} IN SHARE UPDATE EXCLUSIVE MODE".encode())
+        except SourceUnavailable:
+            held.add(state.oid)
+    return held
 
 
 def _no_identity(state: TableState) -> str:
@@ -164,23 +216,24 @@ def _no_identity(state: TableState) -> str:
 
 def full_identity(state: TableState) -> str:
     """Return the statements that let a table, and its partitions, send whole old rows."""
-    tables = [state.sql, *(leaf for leaf, identity in state.leaves if identity != FULL)]
+    tables = [state.sql, *(leaf.sql for leaf in state.leaves if leaf.identity != FULL)]
     return " ".join(f"ALTER TABLE {table} REPLICA IDENTITY FULL;" for table in tables)
 
 
-def manage(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> dict[int, str]:
-    """Give tables without a usable replica identity a full one; return by oid what went wrong."""
-    failed: dict[int, str] = {}
+def set_identities(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> bool:
+    """Give tables without a usable replica identity a full one; whether any got it. A failure is only logged."""
+    changed = False
     for state in states:
-        if state.identified:
+        if state.identified or not state.columns or state.persistence == "u":
             continue
         try:
             with conn.transaction():
-                conn.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-                conn.execute(full_identity(state))
+                conn.execute(f"SET LOCAL lock_timeout = '{_ALTER_TIMEOUT}'".encode())
+                conn.execute(full_identity(state).encode())
+            changed = True
         except psycopg.Error as error:
-            failed[state.oid] = describe(error)
-    return failed
+            log.warning("replica_identity_not_set", table=spell(state.namespace, state.name), reason=describe(error))
+    return changed
 
 
 def _state(row: tuple[Any, ...]) -> TableState:
@@ -200,6 +253,6 @@ def _state(row: tuple[Any, ...]) -> TableState:
         owner=owner,
         role=role,
         published=published,
-        leaves=tuple((name, identity) for name, identity in leaves),
+        leaves=tuple(LeafState(sql, own, what, kept, may == "true") for sql, own, what, kept, may in leaves),
         ancestors=tuple(map(int, ancestors)),
     )

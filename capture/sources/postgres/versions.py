@@ -85,9 +85,12 @@ class Versions:
         self._shapes = {int(oid): Shape.load(shape) for oid, shape in saved.items()}
 
     def _step(self, version: Version) -> str | None:
-        before, after = self._shapes.get(version.relation.oid), Shape.of(version)
-        self._shapes[version.relation.oid] = after
-        if before is None or before == after:
+        shape, before = Shape.of(version), self._shapes.get(version.relation.oid)
+        if before is None:
+            self._shapes[version.relation.oid] = shape
+            return None
+        after = self._shapes[version.relation.oid] = shape.after(before)
+        if after == before:
             return None
         return loss(before, after, version, catalog.type_facts(self._session(), before.types() | after.types()))
 

@@ -105,7 +105,7 @@ def apply_in_batches(history: History, batches: list[list[Event]]) -> Target:
     return target
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(histories(), st.data())
 def test_any_batches_of_a_history_leave_the_source_rows_in_the_target(history: History, data: st.DataObject) -> None:
     target = apply_in_batches(history, cut(data, history, anywhere=True))
@@ -114,7 +114,7 @@ def test_any_batches_of_a_history_leave_the_source_rows_in_the_target(history: H
     assert target.missed == 0
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(histories(full=True), st.data())
 def test_whole_old_rows_change_nothing_about_the_result(history: History, data: st.DataObject) -> None:
     target = apply_in_batches(history, cut(data, history, anywhere=True))
@@ -122,7 +122,7 @@ def test_whole_old_rows_change_nothing_about_the_result(history: History, data: 
     assert target.rows == Counter(history.end)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(histories(full=True, deferred=True), st.data())
 def test_two_rows_may_share_a_deferred_key_until_their_transaction_ends(history: History, data: st.DataObject) -> None:
     target = apply_in_batches(history, cut(data, history, anywhere=False))
@@ -130,7 +130,7 @@ def test_two_rows_may_share_a_deferred_key_until_their_transaction_ends(history:
     assert target.rows == Counter(history.end)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(histories(key=False, full=True), st.data())
 def test_without_a_key_equal_rows_keep_their_number(history: History, data: st.DataObject) -> None:
     target = apply_in_batches(history, cut(data, history, anywhere=True))
@@ -138,7 +138,7 @@ def test_without_a_key_equal_rows_keep_their_number(history: History, data: st.D
     assert target.rows == Counter(history.end)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(histories(), st.sets(st.integers(0, 4)), st.data())
 def test_a_target_that_lacks_rows_gets_what_the_events_one_by_one_give_it(
     history: History, lost: set[int], data: st.DataObject

@@ -1,0 +1,260 @@
+"""The guarantee of apply, in the order in which it holds.
+
+    receive -> decode -> drop what was published before -> cut at end marks
+    -> begin, lock the checkpoint, write tables and rows, move the checkpoint, commit
+
+Whatever fails before the commit leaves no trace, whatever fails after it is found in the checkpoint. A commit holds
+whole source transactions of one table, and each of their events once.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+import structlog
+
+from apply import state, telemetry
+from apply.errors import Blocked, Fenced
+from apply.recovery import Action, decide, halt_for, reaction_to, refusal
+from apply.state import Halt
+from apply.transaction import Moved, Transaction
+from apply.work import RETRY_S, Pause
+from runtime import failpoints, metrics, postgres
+from runtime.errors import Unreachable
+from runtime.postgres import Reaction
+from schemas.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apply.consumer import PartitionId, TopicConsumer
+    from apply.events import EventReader, Raw
+    from apply.evolution import Policy
+    from apply.ownership import Ownership
+    from apply.partition import Batch
+    from apply.session import Session
+    from apply.work import Work
+
+_log = structlog.get_logger()
+
+#: Memory of events that wait, in bytes, about: above it nothing more is fetched.
+_WAITING_BYTES: Final = 256 * 1024 * 1024
+
+#: What can go wrong with a batch.
+_FAILURES = (psycopg.Error, Unreachable, Blocked, ContractError, failpoints.FailpointError)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop works with; ``follow`` takes in the positions topic and subscribes to what it names."""
+
+    consumer: TopicConsumer
+    ownership: Ownership
+    reader: EventReader
+    follow: Callable[[], None]
+    open_session: Callable[[], Session]
+    policy: Policy
+
+
+class Loop:
+    """Applies the partitions that the group gives to this replica, one batch after another."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._works = parts.ownership.works
+        self._session = parts.open_session()
+        self._applied: dict[PartitionId, int] = {}
+        self._retry, self._retry_at = Pause(*RETRY_S), 0.0
+
+    def turn(self, wait_s: float) -> None:
+        """Take in what has arrived, waiting at most so long for it, and apply all that can be committed.
+
+        Raises Refused when the target or the brokers say no for good, FerrymanError for what must not be retried.
+        """
+        self._receive(wait_s)
+        self._parts.follow()
+        self._guarded(self._own)
+        for partition, work in list(self._works.items()):
+            while (batch := self._next(work)) is not None:
+                if not self._apply(partition, work, batch):
+                    break
+        self._pause_and_resume()
+        self._parts.consumer.note(self._applied)
+        self._applied = {}
+
+    def close(self) -> None:
+        """Roll back what is open and let go of the target."""
+        for work in self._works.values():
+            if work.session is not None:
+                work.session.close()
+        self._session.close()
+
+    def _receive(self, wait_s: float) -> None:
+        found = self._parts.consumer.poll(wait_s)
+        for partition, messages in found.messages.items():
+            work = self._works.get(partition)
+            if work is not None and work.started and work.poison is None:
+                self._take_in(work, messages)
+        for partition in found.gaps:
+            self._guarded(partial(self._gap, partition))
+        if found.messages:
+            failpoints.hit("apply.polled")
+
+    def _gap(self, partition: PartitionId) -> None:
+        work = self._works.get(partition)
+        if work is not None and work.started:
+            work.started = False
+            self._parts.ownership.gap(self._session, work, *self._parts.consumer.bounds(partition))
+
+    def _own(self) -> None:
+        """Take over what is new, read on what may be read again, and note which snapshots are complete."""
+        now = time.monotonic()
+        for work in self._works.values():
+            if work.blocked and work.retry_at <= now:
+                work.blocked = work.tried = False
+        ownership = self._parts.ownership
+        ownership.take_over(self._session)
+        ownership.start(self._parts.consumer)
+        ownership.note_loaded(self._session)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Run what needs the target or the brokers beside batches; what passes by itself is tried again later."""
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            action()
+            self._retry.reset()
+        except _FAILURES as error:
+            if reaction_to(error) is Reaction.STOP:
+                raise refusal(error) from None
+            self._let_go(self._session, error)
+            self._retry_at = time.monotonic() + self._retry.next()
+            _log.warning("target.retry", error=postgres.describe(error))
+
+    def _take_in(self, work: Work, messages: list[Raw]) -> None:
+        """Decode messages into waiting events; those before the place that we asked for are of an earlier fetch."""
+        fresh = [raw for raw in messages if raw.offset >= work.partition.position]
+        if not fresh:
+            return
+        decoded = self._parts.reader.read(fresh)
+        for received, size in decoded.events:
+            work.partition.add(received, size)
+        work.poison = decoded.poison
+        work.leader_epoch = fresh[-1].leader_epoch
+        work.partition.reach(decoded.poison.offset if decoded.poison else fresh[-1].offset + 1)
+
+    def _next(self, work: Work) -> Batch | None:
+        if work.checkpoint is None or work.blocked or time.monotonic() < work.retry_at:
+            return None
+        batch = work.partition.take(work.limit, spill=self._is_full())
+        if batch is None and work.poison is not None:
+            self._halt(work, Halt("blocked", work.poison.reason, "ferryman resync: the table is copied anew"))
+        return batch
+
+    def _apply(self, partition: PartitionId, work: Work, batch: Batch) -> bool:
+        """Apply one batch; return whether the partition's next one may follow at once."""
+        session = work.session or self._session
+        started = time.monotonic()
+        try:
+            Transaction(session, work, self._parts.policy).apply(batch)
+        except Fenced:
+            session.rollback()
+            self._parts.ownership.lost(work)
+            return False
+        except Moved as moved:
+            session.rollback()
+            return self._moved(work, batch, moved)
+        except _FAILURES as error:
+            return self._failed(work, batch, error)
+        if not batch.complete:
+            self._keep_open(work)
+            return True
+        self._committed(partition, work, batch, started)
+        return True
+
+    def _committed(self, partition: PartitionId, work: Work, batch: Batch, started: float) -> None:
+        if work.session is not None:
+            work.session.close()
+            work.session = None
+        work.succeeded()
+        self._applied[partition] = batch.next_offset
+        behind = self._parts.consumer.known_end(partition) - batch.next_offset
+        telemetry.committed(work.table, batch, behind, time.monotonic() - started)
+
+    def _keep_open(self, work: Work) -> None:
+        """The transaction goes on with the next batch: it keeps its session, and the others get another one."""
+        if work.session is None:
+            work.session, self._session = self._session, self._parts.open_session()
+
+    def _moved(self, work: Work, batch: Batch, moved: Moved) -> bool:
+        """The checkpoint is not where we left it: a commit whose answer was lost did happen, or time went back."""
+        work.checkpoint = moved.standing
+        if batch.complete and moved.standing.next_offset == batch.next_offset:
+            _log.info("commit.had_happened", table=work.table)
+            work.partition.saved = batch.next_offset
+            work.succeeded()
+            return True
+        _log.warning("checkpoint.moved", table=work.table, offset=moved.standing.next_offset)
+        work.rewind()
+        return False
+
+    def _failed(self, work: Work, batch: Batch, error: Exception) -> bool:
+        """Undo, and do what the error asks for."""
+        action = decide(error, work, batch)
+        what = postgres.describe(error)
+        _log.warning("batch.failed", table=work.table, events=len(batch), error=what, action=action.value)
+        metrics.APPLY_ERRORS.labels(type(error).__name__).inc()
+        metrics.APPLY_RETRIES.labels(action.value).inc()
+        if action is Action.STOP:
+            raise refusal(error) from None
+        self._undo(work, batch, error)
+        if action is Action.BLOCK:
+            self._halt(work, halt_for(error))
+        elif action in (Action.AGAIN, Action.HALVE):
+            work.tried = work.rebuild = True
+            work.limit = work.limit if action is Action.AGAIN else max(1, len(batch) // 2)
+            return True
+        else:
+            pause = work.slow if action is Action.MUCH_LATER else work.retry
+            work.retry_at = time.monotonic() + pause.next()
+        return False
+
+    def _undo(self, work: Work, batch: Batch, error: Exception) -> None:
+        """Roll back; earlier parts of the transaction, which are no longer in memory, must be read again."""
+        if work.session is not None:
+            work.rewind()
+        else:
+            self._let_go(self._session, error)
+            work.partition.put_back(batch)
+
+    def _let_go(self, session: Session, error: Exception) -> None:
+        """Roll back; where the server may have changed, connect anew."""
+        if reaction_to(error) in (Reaction.RECONNECT, Reaction.SLOW_RETRY):
+            session.close()
+        else:
+            session.rollback()
+
+    def _halt(self, work: Work, halt: Halt) -> None:
+        """The table stands still; it is read again from its checkpoint now and then, and so goes on by itself."""
+        _log.error("table.blocked", table=work.table, reason=halt.reason, fix=halt.fix)
+        work.rewind()
+        work.blocked, work.state = True, halt.state
+        work.retry_at = time.monotonic() + work.slow.next()
+
+        def record() -> None:
+            state.halted(self._session, work.place, work.table, halt)
+            self._session.commit()
+
+        self._guarded(record)
+
+    def _is_full(self) -> bool:
+        return sum(work.partition.bytes for work in self._works.values()) > _WAITING_BYTES
+
+    def _pause_and_resume(self) -> None:
+        full = self._is_full()
+        idle = {p for p, work in self._works.items() if full or work.blocked or not work.started}
+        self._parts.consumer.hold(idle)

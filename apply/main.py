@@ -1,0 +1,75 @@
+"""``ferryman apply``: wiring. Any number of replicas share the tables of a pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apply import control
+from apply.consumer import TopicConsumer, group_of
+from apply.events import EventReader
+from apply.loop import Loop, Parts
+from apply.ownership import Ownership
+from apply.session import Session
+from apply.target import connector
+from runtime import http, kafka, policy
+from runtime.positions import Tail
+from runtime.schema_store import SchemaReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.config import Pipeline
+    from runtime.signals import Stop
+
+_log = structlog.get_logger()
+
+
+def run(pipeline: Pipeline, instance: str | None, http_address: str, stop: Stop) -> int:
+    """Apply until ``stop`` is requested; return the exit code.
+
+    Raises FerrymanError when the target or the brokers refuse us for good.
+    """
+    health = http.Health("apply")
+    address = http.serve(http_address, health)
+    _log.info("apply.started", pipeline=pipeline.pipeline, instance=instance, http=address)
+    connect = connector(pipeline)
+    session = Session(connect)
+    policy.retry(lambda: control.create(session), stop, meanwhile=health.retrying)
+    session.close()
+    with contextlib.ExitStack() as resources:
+        loop = _wire(pipeline, instance, lambda: Session(connect), resources)
+        while not stop.requested:
+            loop.turn(pipeline.apply.batch_wait_ms / 1000)
+            health.beat()
+    _log.info("apply.stopped", pipeline=pipeline.pipeline)
+    return 0
+
+
+def _wire(
+    pipeline: Pipeline, instance: str | None, open_session: Callable[[], Session], resources: contextlib.ExitStack
+) -> Loop:
+    """Put the parts together; ``resources`` closes them in the opposite order."""
+    name, settings, brokers = pipeline.pipeline, pipeline.apply, pipeline.kafka
+    admin = kafka.admin(brokers)
+    owner = f"{instance or socket.gethostname()}/{os.getpid()}"
+    ownership = Ownership(name, owner, settings.batch_rows, lambda topics: kafka.topic_ids(admin, topics))
+    tail = Tail(brokers, name)
+    resources.callback(tail.close)
+    consumer = TopicConsumer(
+        brokers, group_of(name), instance, settings.session_timeout_ms, ownership.assigned, ownership.revoked
+    )
+    resources.callback(consumer.close)
+
+    def follow() -> None:
+        if tail.poll():
+            consumer.subscribe(ownership.learn(tail.positions))
+
+    reader = EventReader(SchemaReader(brokers, name).get)
+    loop = Loop(Parts(consumer, ownership, reader, follow, open_session, settings.evolution))
+    resources.callback(loop.close)
+    return loop

@@ -1,0 +1,144 @@
+"""Which partitions are ours: assigned by the group, taken over at the target, started at the checkpoint's offset."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apply import checkpoint, state
+from apply.checkpoint import Place
+from apply.partition import Partition
+from apply.state import Halt
+from apply.work import Work
+from runtime import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apply.consumer import PartitionId, TopicConsumer
+    from apply.session import Session
+    from schemas.positions import Positions
+
+_log = structlog.get_logger()
+
+#: Seconds until a partition that another owner took from us is tried again, if the group still gives it to us:
+#: by then a replica that the group gave up knows it.
+_FENCED_S = 15.0
+#: Seconds until a topic that is not there is looked for again.
+_GONE_S = 5.0
+
+
+class Ownership:
+    """The partitions that the group gave to this replica. ``topic_ids`` asks the brokers for topics' ids by name."""
+
+    def __init__(
+        self, pipeline: str, owner: str, batch_rows: int, topic_ids: Callable[[list[str]], dict[str, str]]
+    ) -> None:
+        self.works: dict[PartitionId, Work] = {}
+        self._pipeline, self._owner, self._batch_rows = pipeline, owner, batch_rows
+        self._topic_ids = topic_ids
+        self._tables: dict[str, tuple[str, bytes | None]] = {}
+
+    def learn(self, positions: Positions) -> set[str]:
+        """Take in what capture says: which topic is which table's, and what is loaded; return the topics to read."""
+        self._tables = {
+            record.topic: (name, bytes.fromhex(record.loaded) if record.loaded else None)
+            for name, record in positions.tables.items()
+        }
+        for work in self.works.values():
+            self._tell(work)
+        return set(self._tables)
+
+    def assigned(self, partitions: list[PartitionId]) -> None:
+        """The group gave us these."""
+        for partition in partitions:
+            name, _ = self._tables.get(partition.topic, (partition.topic, None))
+            self.works[partition] = Work(Place(self._pipeline, *partition), name, self._batch_rows)
+        metrics.APPLY_PARTITIONS.set(len(self.works))
+
+    def revoked(self, partitions: list[PartitionId]) -> None:
+        """The group took these away: what is not committed is dropped."""
+        for partition in partitions:
+            work = self.works.pop(partition, None)
+            if work is not None and work.session is not None:
+                work.session.close()
+        metrics.APPLY_PARTITIONS.set(len(self.works))
+
+    def take_over(self, session: Session) -> None:
+        """Become the owner, at the target, of what the group gave us. Raises errors of the driver and the brokers."""
+        now = time.monotonic()
+        new = [work for work in self.works.values() if work.checkpoint is None and work.retry_at <= now]
+        ids = self._topic_ids(sorted({work.place.topic for work in new})) if new else {}
+        for work in new:
+            topic_id = ids.get(work.place.topic)
+            if topic_id is None:
+                _log.warning("topic.gone", topic=work.place.topic)
+                work.retry_at = now + _GONE_S
+            else:
+                self._take_over(session, work, topic_id)
+
+    def start(self, consumer: TopicConsumer) -> None:
+        """Begin to read what was taken over and does not stand still."""
+        for partition, work in self.works.items():
+            if work.checkpoint is not None and not work.started and not work.blocked:
+                work.started = consumer.start(partition, work.partition.position, work.checkpoint.leader_epoch)
+
+    def note_loaded(self, session: Session) -> None:
+        """Record the tables whose snapshot turned out to be complete in the target."""
+        for work in self.works.values():
+            known = work.checkpoint
+            if work.state == "loading" and known is not None and not work.partition.is_loading(known.order_key):
+                state.loaded(session, self._pipeline, work.table)
+                session.commit()
+                work.state = "streaming"
+
+    def lost(self, work: Work) -> None:
+        """Another owner has the partition: drop everything, and see later whether the group still gives it to us."""
+        _log.warning("partition.fenced", topic=work.place.topic, partition=work.place.partition)
+        work.rewind()
+        work.checkpoint = None
+        work.retry_at = time.monotonic() + _FENCED_S
+
+    def gap(self, session: Session, work: Work, low: int, high: int) -> None:
+        """The next offset is not in the topic any more: the table needs a new snapshot, whose events are waited for."""
+        if work.checkpoint is None:
+            return
+        wanted = work.checkpoint.next_offset
+        gone = f"offsets {wanted} to {low - 1} of topic {work.place.topic} were deleted before they were applied"
+        if wanted > high:
+            gone = f"topic {work.place.topic} ends at offset {high}, before {wanted}, which is applied already"
+        self._await_snapshot(session, work, gone)
+        work.partition.rewind(low, work.checkpoint.order_key)
+        work.started = False
+
+    def _take_over(self, session: Session, work: Work, topic_id: str) -> None:
+        work.topic_id = topic_id
+        work.checkpoint = checkpoint.take_over(session, work.place, self._owner, topic_id)
+        recorded = state.read(session, self._pipeline, work.table)
+        session.commit()
+        known = work.checkpoint
+        recreated = known.topic_id != topic_id
+        work.state = recorded.state if recorded is not None else ""
+        awaiting = recreated or work.state == "needs_resync"
+        work.partition = Partition(0 if recreated else known.next_offset, known.order_key, awaiting=awaiting)
+        work.partition.saved = known.next_offset
+        if recreated:
+            self._await_snapshot(session, work, f"topic {work.place.topic} was deleted and made anew")
+        self._tell(work)
+        metrics.APPLY_TAKEOVERS.inc()
+        _log.info("partition.taken_over", topic=work.place.topic, offset=work.partition.position, epoch=known.epoch)
+
+    def _await_snapshot(self, session: Session, work: Work, reason: str) -> None:
+        work.partition.awaiting = True
+        work.state = "needs_resync"
+        halt = Halt("needs_resync", reason, f"ferryman resync: {work.table} is copied anew")
+        state.halted(session, work.place, work.table, halt)
+        session.commit()
+        _log.error("table.needs_resync", table=work.table, reason=reason)
+
+    def _tell(self, work: Work) -> None:
+        name, loaded = self._tables.get(work.place.topic, (work.table, None))
+        work.table = name
+        work.partition.note_loaded(loaded)

@@ -1,0 +1,25 @@
+"""What the loop tells Prometheus after a commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from runtime import metrics
+
+if TYPE_CHECKING:
+    from apply.partition import Batch
+
+
+def committed(table: str, batch: Batch, behind: int, seconds: float) -> None:
+    """Count a batch of a table; ``behind`` are the events of its topic that are not applied."""
+    metrics.APPLY_COMMITS.inc()
+    metrics.APPLY_BATCH_SECONDS.observe(seconds)
+    metrics.APPLY_LAG_EVENTS.labels(table).set(max(0, behind))
+    if batch.committed_us is None:
+        return
+    metrics.APPLY_BATCH_EVENTS.observe(len(batch))
+    for received in batch.received:
+        for op, rows in Counter(received.ops).items():
+            metrics.APPLY_ROWS.labels(table, op.value).inc(rows)
+    metrics.apply_reached(table, batch.committed_us)

@@ -1,0 +1,95 @@
+"""Finds out where a pipeline stands, from every system that answers: the daemons are not asked, and may be down."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+from confluent_kafka import KafkaError, KafkaException
+
+from operate import applied, marks
+from operate.following import end_offsets
+from operate.status import Facts, SourceLog, capture_state
+from runtime import kafka, positions, postgres
+from runtime.errors import Fault, FerrymanError, Unreachable
+
+if TYPE_CHECKING:
+    from operate.applied import Applied
+    from runtime.config import Pipeline
+
+_SLOT: Final = """
+SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, coalesce(s.wal_status, 'missing'), coalesce(s.active, false),
+       pg_current_wal_insert_lsn() - s.restart_lsn
+FROM (SELECT) one LEFT JOIN pg_replication_slots s ON s.slot_name = %s"""
+
+
+def observe(pipeline: Pipeline) -> tuple[Facts, list[Fault]]:
+    """Return what is known of a pipeline, and which systems could not be asked.
+
+    Raises KafkaUnavailable: without the brokers nothing is known.
+    """
+    faults: list[Fault] = []
+    standing = positions.read(pipeline.kafka, pipeline.pipeline)
+    admin = kafka.admin(pipeline.kafka)
+    places = [(t.topic, p) for t in standing.tables.values() for p in range(t.partitions)]
+    facts = Facts(
+        pipeline=pipeline.pipeline,
+        now=time.time(),
+        positions=standing,
+        applied=_applied(pipeline, faults),
+        ends=end_offsets(admin, places),
+        source=_source(pipeline, faults),
+        applying=applying(pipeline),
+    )
+    return facts, faults
+
+
+def source_log(connection: psycopg.Connection[Any], slot: str) -> SourceLog:
+    """Return the end of the source's log and the state of a slot; raises psycopg.Error."""
+    row = connection.execute(_SLOT, [slot]).fetchone()
+    assert row is not None
+    end, status, active, retained = row
+    return SourceLog(int(end), status, active, None if retained is None else int(retained))
+
+
+def _source(pipeline: Pipeline, faults: list[Fault]) -> SourceLog | None:
+    try:
+        with marks.connect(pipeline) as connection:
+            return source_log(connection, marks.postgresql_source(pipeline).slot.name)
+    except FerrymanError as error:
+        faults.extend(error.faults)
+    except psycopg.Error as error:
+        faults.append(Fault("source", postgres.describe(error)))
+    return None
+
+
+def _applied(pipeline: Pipeline, faults: list[Fault]) -> Applied | None:
+    assert pipeline.target is not None
+    try:
+        with postgres.connect(
+            pipeline.target.conninfo, application_name="ferryman status", autocommit=True
+        ) as connection:
+            return applied.read(connection, pipeline.pipeline)
+    except Unreachable as error:
+        faults.extend(error.faults)
+    except psycopg.Error as error:
+        faults.append(Fault("target", postgres.describe(error)))
+    return None
+
+
+def applying(pipeline: Pipeline) -> bool | None:
+    """Whether a replica of apply is a member of the pipeline's consumer group; None: the brokers do not say."""
+    group = pipeline.pipeline
+    future = kafka.admin(pipeline.kafka).describe_consumer_groups([group], request_timeout=kafka.TIMEOUT_S)[group]
+    try:
+        return bool(future.result(kafka.TIMEOUT_S + 5).members)
+    except KafkaException as error:
+        return False if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND else None
+
+
+def capturing(pipeline: Pipeline) -> bool:
+    """Whether a capture runs: the slot is in use, or where the source does not answer, its position is fresh."""
+    standing = positions.read(pipeline.kafka, pipeline.pipeline)
+    faults: list[Fault] = []
+    return capture_state(standing, _source(pipeline, faults), time.time()) == "running"
