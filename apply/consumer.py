@@ -91,17 +91,16 @@ class TopicConsumer:
                 self._sort(message, found)
         return found
 
-    def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> bool:
-        """Read a partition from an offset on; False: the client is not ready for that yet."""
+    def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> None:
+        """Read a partition from an offset on.
+
+        By assigning it anew: a seek can lose against the look-up of the offset that was asked for before.
+        """
         place = TopicPartition(*partition, offset)
         if leader_epoch is not None and leader_epoch >= 0:
             place = TopicPartition(*partition, offset, leader_epoch=leader_epoch)
-        try:
-            self._consumer.seek(place)
-        except KafkaException as error:
-            _log.debug("partition.seek_refused", topic=partition.topic, error=error.args[0].name())
-            return False
-        return True
+        self._consumer.incremental_unassign([TopicPartition(*partition)])
+        self._consumer.incremental_assign([place])
 
     def hold(self, wanted: set[PartitionId]) -> None:
         """Have exactly these partitions paused."""

@@ -83,7 +83,8 @@ class Ownership:
         """Begin to read what was taken over and does not stand still."""
         for partition, work in self.works.items():
             if work.checkpoint is not None and not work.started and not work.blocked:
-                work.started = consumer.start(partition, work.partition.position, work.checkpoint.leader_epoch)
+                consumer.start(partition, work.partition.position, work.checkpoint.leader_epoch)
+                work.started = True
 
     def note_loaded(self, session: Session) -> None:
         """Record the tables whose snapshot turned out to be complete in the target."""

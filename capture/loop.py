@@ -44,6 +44,7 @@ class Loop:
         hit("capture.published")
         resume = run.save()
         hit("capture.saved")
+        hit("capture.before_confirm")
         run.source.confirm(resume)
         hit("capture.confirmed")
         self._saved_at = time.monotonic()

@@ -19,7 +19,7 @@ from capture.snapshot.workers import WorkerPool
 from capture.source import SourceError, SourceUnavailable
 from capture.sources.postgres.source import PostgresSource
 from runtime import http, metrics
-from runtime.errors import FerrymanError, Unreachable
+from runtime.errors import Refused, Unreachable
 from runtime.failpoints import FailpointError
 from runtime.schema_store import SchemaWriter
 
@@ -39,7 +39,7 @@ _REWIND = (DeliveryFailed, SaveFailed, SourceUnavailable, Unreachable, Failpoint
 def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
     """Capture until ``stop`` is requested; return the exit code.
 
-    Raises FerrymanError when the source or the brokers refuse us for good.
+    Raises Refused when the source or the brokers refuse us for good.
     """
     health = http.Health("capture")
     address = http.serve(http_address, health)
@@ -60,6 +60,8 @@ class _Daemon:
         while not stop.requested:
             try:
                 self._one(stop)
+            except Refused:
+                raise
             except _REWIND as error:
                 metrics.CAPTURE_REWINDS.labels(type(error).__name__).inc()
                 log.warning("capture_rewinds", reason=str(error), cause=type(error).__name__, pause_s=self._pause)
@@ -67,7 +69,7 @@ class _Daemon:
                 stop.wait(self._pause)
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             except SourceError as error:
-                raise FerrymanError(error.what, "source", error.fix) from error
+                raise Refused(error.what, "source", error.fix) from error
         log.info("capture_stopped", pipeline=self._pipeline.pipeline)
         return 0
 

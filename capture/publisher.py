@@ -52,6 +52,20 @@ class Publisher:
         self._encoders: dict[tuple[TableSchema, str], BlockEncoder] = {}
         self._breath = time.monotonic()
 
+    def ensure_topic(self, topic: str) -> None:
+        """Create a table's topic unless it is there or somebody else makes the topics; once for each run."""
+        if topic in self._topics:
+            return
+        if self._pipeline.topics.create:
+            kafka.ensure_topic(
+                self._pipeline.kafka,
+                topic,
+                self._pipeline.topics.partitions,
+                self._pipeline.topics.replication_factor,
+                self._settings(),
+            )
+        self._topics.add(topic)
+
     def publish(self, topic: str, block: Block) -> None:
         """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed."""
         encoder = self._encoder(block.table, topic)
@@ -100,7 +114,6 @@ class Publisher:
     def _encoder(self, table: TableSchema, topic: str) -> BlockEncoder:
         encoder = self._encoders.get((table, topic))
         if encoder is None:
-            self._ensure_topic(topic)
             encoder = self._encoders[table, topic] = self._new_encoder(table, topic)
         return encoder
 
@@ -117,19 +130,6 @@ class Publisher:
         hit("capture.schema_stored")
         log.info("schema_stored", topic=topic, columns=len(table.columns), keyless=key is None, name=envelope["name"])
         return encoder
-
-    def _ensure_topic(self, topic: str) -> None:
-        if topic in self._topics:
-            return
-        if self._pipeline.topics.create:
-            kafka.ensure_topic(
-                self._pipeline.kafka,
-                topic,
-                self._pipeline.topics.partitions,
-                self._pipeline.topics.replication_factor,
-                self._settings(),
-            )
-        self._topics.add(topic)
 
     def _settings(self) -> dict[str, str]:
         topics = self._pipeline.topics

@@ -53,6 +53,9 @@ class Remembers(Protocol):
 class Publishes(Protocol):
     """Whoever carries blocks to topics: :class:`capture.publisher.Publisher`, or a simulation."""
 
+    def ensure_topic(self, topic: str) -> None:
+        """See to it that a table's topic is there."""
+
     def publish(self, topic: str, block: Block) -> None:
         """Hand a block over, to be delivered in order; raises DeliveryFailed."""
 
@@ -208,6 +211,9 @@ class Run:
         """Fold the catalog's tables into the engine's, let the log carry them, and settle where they may open."""
         found = self.source.tables()
         self._discovery.fold(found)
+        for state in self.engine.tables.values():
+            # Before the record that names it is saved: apply subscribes as soon as it reads the record.
+            self.publisher.ensure_topic(state.record.topic)
         if self.source.publish([table for table in found if table.reason is None]):
             log.info("publication_changed", tables=len(found))
         self.engine.settle()

@@ -12,6 +12,7 @@ from schemas.errors import ContractError
 from schemas.framing import KEY_HEADER, VALUE_HEADER, Fingerprint, Guid, frame_of
 from schemas.order import ORDER_KEY_BYTES, OrderKey
 from schemas.table import Kind
+from schemas.values import MAX_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Marks what is no value. No column's value is shown as an object, so these cannot be mistaken for one.
 UNSENT: Final = {"unsent": True}
+
+#: Bytes of a number that Python turns into digits without complaint (its own limit is 4,300 digits).
+_LONG_NUMBER: Final = 1_700
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - timestamps without a zone are shown without one
 _EPOCH_DAY: Final = date(1970, 1, 1)
@@ -152,6 +156,8 @@ def _variable_decimal(_: ValueType, value: dict[str, Any]) -> str:
 
 
 def _scaled(data: bytes, scale: int) -> str:
+    if len(data) > _LONG_NUMBER or abs(scale) > MAX_SCALE:
+        return f"{_hex(data)} / 10^{scale}"
     unscaled = int.from_bytes(data, "big", signed=True)
     digits = str(abs(unscaled)).rjust(max(scale, 0) + 1, "0") + "0" * max(-scale, 0)
     point = len(digits) - max(scale, 0)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # public, but its stubs leave it out
 
 from operate import applied
@@ -100,7 +100,7 @@ class Follower:
 
 
 def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partition, int]:
-    """Return the offset after the last message of each partition; raises KafkaUnavailable."""
+    """Return the offset after the last message of each partition that exists; raises KafkaUnavailable."""
     if not partitions:
         return {}
     latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}  # type: ignore[no-untyped-call]
@@ -109,6 +109,8 @@ def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partiti
         try:
             ends[partition.topic, partition.partition] = int(future.result(kafka.TIMEOUT_S + 5).offset)
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                continue
             what = f"the end of {partition.topic} is not known: {error.args[0].str()}"
             raise KafkaUnavailable(what, admin.address, "check that all brokers of the cluster run") from None
     return ends

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 from confluent_kafka import KafkaError, KafkaException
 
+from apply.consumer import group_of
 from operate import applied, marks
 from operate.following import end_offsets
 from operate.status import Facts, SourceLog, capture_state
@@ -80,8 +81,9 @@ def _applied(pipeline: Pipeline, faults: list[Fault]) -> Applied | None:
 
 def applying(pipeline: Pipeline) -> bool | None:
     """Whether a replica of apply is a member of the pipeline's consumer group; None: the brokers do not say."""
-    group = pipeline.pipeline
-    future = kafka.admin(pipeline.kafka).describe_consumer_groups([group], request_timeout=kafka.TIMEOUT_S)[group]
+    group = group_of(pipeline.pipeline)
+    admin = kafka.admin(pipeline.kafka)  # by name: its answers come only as long as it lives
+    future = admin.describe_consumer_groups([group], request_timeout=kafka.TIMEOUT_S)[group]
     try:
         return bool(future.result(kafka.TIMEOUT_S + 5).members)
     except KafkaException as error:

@@ -47,7 +47,6 @@ CAPTURE_TABLE_STATE = Gauge("ferryman_capture_table_state", "1 for the state tha
 CAPTURE_REWINDS = Counter(
     "ferryman_capture_rewinds", "Runs that ended in an error and began again at the saved position", ["cause"]
 )
-CAPTURE_ERRORS = Counter("ferryman_capture_errors", "Errors by class", ["error"])
 
 # --- apply: topics -> target ------------------------------------------------------------------------------------------
 
@@ -55,7 +54,6 @@ APPLY_LAG_SECONDS = Gauge(
     "ferryman_apply_lag_seconds", "Age of the newest event applied, since its commit at the source", ["table"]
 )
 APPLY_LAG_EVENTS = Gauge("ferryman_apply_lag_events", "Events in the topic that are not applied", ["table"])
-APPLY_LAG_BYTES = Gauge("ferryman_apply_lag_bytes", "Bytes fetched from the topics that are not applied")
 APPLY_ROWS = Counter("ferryman_apply_rows", "Events applied", ["table", "op"])
 APPLY_REJECTED = Counter("ferryman_apply_rows_rejected", "Events that the target did not take", ["table"])
 APPLY_BATCH_EVENTS = Histogram("ferryman_apply_batch_events", "Events of a target transaction", buckets=_ROWS)

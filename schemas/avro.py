@@ -7,11 +7,12 @@ the schema's id in the key bytes: a comment that changes must not move a row.
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, Final
 
 from schemas.avro_defaults import avro_default
 from schemas.avro_names import avro_name, avro_namespace
-from schemas.avro_types import Records, avro_type, bare_type, type_properties, value_type
+from schemas.avro_types import Records, avro_type, bare_type, expect, type_properties, value_type
 from schemas.errors import ContractError
 from schemas.source_block import TRANSACTION_SCHEMA, source_schema
 from schemas.table import Column, TableSchema
@@ -20,6 +21,7 @@ from schemas.table import Column, TableSchema
 CONTRACT_VERSION: Final = 1
 _ENVELOPE_VERSION: Final = 2
 _SOURCE_COLUMN: Final = "__debezium.source.column."
+#: Our own fields of an event; the lists and maps of columns use the Avro names of the columns, as ``after`` does.
 _OURS: Final[tuple[tuple[str, Any], ...]] = (
     ("order", "bytes"),
     ("last", "boolean"),
@@ -107,12 +109,12 @@ def table_schema(envelope: dict[str, Any]) -> TableSchema:
         raise ContractError(f"an event schema of contract {envelope.get('ferryman.contract')}, not {CONTRACT_VERSION}")
     try:
         return TableSchema(
-            namespace=envelope["ferryman.namespace"],
-            name=envelope["ferryman.table"],
+            namespace=expect(envelope["ferryman.namespace"], str),
+            name=expect(envelope["ferryman.table"], str),
             columns=tuple(_column(field) for field in fields),
-            connector=envelope["ferryman.connector"],
-            database=envelope["ferryman.database"],
-            comment=envelope.get("ferryman.comment"),
+            connector=expect(envelope["ferryman.connector"], str),
+            database=expect(envelope["ferryman.database"], str),
+            comment=expect(envelope.get("ferryman.comment"), str, NoneType),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ContractError(f"an event schema that cannot be read: {type(error).__name__}") from error
@@ -195,16 +197,16 @@ def _column_properties(column: Column) -> dict[str, Any]:
 def _column(field: dict[str, Any]) -> Column:
     length, scale = field.get(_SOURCE_COLUMN + "length"), field.get(_SOURCE_COLUMN + "scale")
     return Column(
-        name=field[_SOURCE_COLUMN + "name"],
+        name=expect(field[_SOURCE_COLUMN + "name"], str),
         type=value_type(column_branch(field)[0], field),
-        nullable=field["ferryman.nullable"],
-        source_type=field.get(_SOURCE_COLUMN + "type", ""),
-        target_type=field["ferryman.target"],
-        fallback_type=field["ferryman.fallback"],
+        nullable=expect(field["ferryman.nullable"], bool),
+        source_type=expect(field.get(_SOURCE_COLUMN + "type", ""), str),
+        target_type=expect(field["ferryman.target"], str),
+        fallback_type=expect(field["ferryman.fallback"], str),
         length=None if length is None else int(length),
         scale=None if scale is None else int(scale),
-        key_position=field.get("ferryman.key"),
-        identity=field["ferryman.identity"],
-        missing=field.get("ferryman.missing"),
-        comment=field.get(_SOURCE_COLUMN + "comment"),
+        key_position=expect(field.get("ferryman.key"), int, NoneType),
+        identity=expect(field["ferryman.identity"], bool),
+        missing=expect(field.get("ferryman.missing"), str, NoneType),
+        comment=expect(field.get(_SOURCE_COLUMN + "comment"), str, NoneType),
     )

@@ -7,6 +7,7 @@ Sources: Confluent AvroData (``connect.*`` properties), Debezium "Data type mapp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Final
 
 from schemas.errors import ContractError
@@ -103,17 +104,24 @@ def type_properties(value_type: ValueType) -> dict[str, Any]:
     return {name: value for name, value in exact.items() if value is not None}
 
 
+def expect(value: Any, *types: type) -> Any:
+    """Return a property that has one of these types; raises TypeError, so that no odd one becomes part of a table."""
+    if type(value) not in types:
+        raise TypeError("a property of another type")
+    return value
+
+
 def value_type(avro: Any, field: dict[str, Any]) -> ValueType:
     """Return the value type that :func:`avro_type` and :func:`type_properties` wrote.
 
-    Raises ContractError for a type that is not in the vocabulary.
+    Raises ContractError for a type that is not in the vocabulary, TypeError for a parameter of another type.
     """
     return ValueType(
         kind=_kind(avro),
-        precision=field.get("ferryman.precision"),
-        scale=field.get("ferryman.scale"),
-        length=field.get("ferryman.length"),
-        allowed=tuple(field.get("ferryman.allowed", ())),
+        precision=expect(field.get("ferryman.precision"), int, NoneType),
+        scale=expect(field.get("ferryman.scale"), int, NoneType),
+        length=expect(field.get("ferryman.length"), int, NoneType),
+        allowed=tuple(expect(label, str) for label in expect(field.get("ferryman.allowed", []), list)),
     )
 
 

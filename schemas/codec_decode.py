@@ -11,6 +11,8 @@ from schemas.copy_text import escape
 from schemas.errors import ContractError
 from schemas.order import ORDER_KEY_BYTES
 from schemas.received import Received
+from schemas.table import Kind
+from schemas.values import MAX_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +116,10 @@ class _RowReader:
         self._places = {name: i for i, name in enumerate(field_names(table))}
         branches = [column_branch(field) for field in fields]
         renderers = [renderer(column.type) for column in table.columns]
-        column_readers = readers([avro for avro, _ in branches])
+        column_readers = [
+            _scale_checked(read) if column.type.kind is Kind.VARIABLE_DECIMAL else read
+            for column, read in zip(table.columns, readers([avro for avro, _ in branches]), strict=True)
+        ]
         self._columns = [  # the bytes of a branch are 0 and 2: Avro's zig-zag of 0 and 1
             (null << 1, 2 - (null << 1), read, render)
             for (_, null), read, render in zip(branches, column_readers, renderers, strict=True)
@@ -188,6 +193,18 @@ def _sequence(types: Sequence[Any]) -> Reader:
         return values, at
 
     return read
+
+
+def _scale_checked(read: Reader) -> Reader:
+    """Return a reader of VARIABLE_DECIMAL that refuses what no number has: it would be written out digit by digit."""
+
+    def read_checked(data: bytes, at: int) -> tuple[Any, int]:
+        value, at = read(data, at)
+        if abs(value["scale"]) > MAX_SCALE:
+            raise ValueError("a scale beyond any number's")
+        return value, at
+
+    return read_checked
 
 
 def _remembering(read: Reader) -> Reader:

@@ -175,7 +175,10 @@ class _RowEncoder:
         self._list_of = lru_cache(256)(self._write_unavailable)
 
     def image(self, row: Row | None) -> _Image:
-        """Return a row image; raises ContractError naming the column of a value that does not fit."""
+        """Return a row image; raises ContractError naming the column of a value that does not fit.
+
+        It is raised from nothing: the error behind it may show the value.
+        """
         if row is None:
             return _NO_IMAGE
         parts = [_BRANCH_1]
@@ -194,8 +197,8 @@ class _RowEncoder:
                     verbatim[self._names[i]] = converted
                 else:
                     parts.append(branch + write(converted))
-        except MISFIT as error:
-            raise ContractError(f"column {self._names[i]}: a value that its type cannot hold") from error
+        except MISFIT:
+            raise ContractError(f"column {self._names[i]}: a value that its type cannot hold") from None
         texts = _BRANCH_1 + _write_verbatim(verbatim) if verbatim else _NULL
         return _Image(b"".join(parts), self._list_of(tuple(unsent)) if unsent else _NULL, texts)
 

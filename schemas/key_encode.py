@@ -85,15 +85,15 @@ class KeyEncoder:
             raise ContractError(f"key column {column.name}: the row has no value of it")
         try:
             return column.convert(value)
-        except MISFIT as error:
-            raise _misfit(column) from error
+        except MISFIT:
+            raise _misfit(column) from None
 
 
 def _part(column: _KeyColumn, value: object) -> bytes:
     try:
         return column.write(value)
-    except MISFIT as error:
-        raise _misfit(column) from error
+    except MISFIT:
+        raise _misfit(column) from None
 
 
 def _verbatim_part(column: _KeyColumn, value: object) -> bytes:

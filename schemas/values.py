@@ -24,7 +24,8 @@ BYTES               bytes             bytes
 DECIMAL             bytes (decimal)   bytes: the unscaled value at the type's scale, big-endian two's complement,
                                       the fewest bytes that hold it (0 is one zero byte)
 VARIABLE_DECIMAL    record            dict {"scale": int, "value": bytes as for DECIMAL}; scale is the number of
-                                      digits written after the point, so that 1.50 comes back as 1.50
+                                      digits written after the point, so that 1.50 comes back as 1.50; between
+                                      -MAX_SCALE and MAX_SCALE
 DATE                int               int, days since 1970-01-01 (proleptic Gregorian; negative before)
 MICRO_TIME          long              int, microseconds since midnight, 0 .. 86,399,999,999
 MICRO_TIMESTAMP     long              int, microseconds since 1970-01-01 00:00:00 of a timestamp without zone
@@ -38,6 +39,11 @@ It travels beside the row and the column itself is null. NULL and unsent values 
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+#: PostgreSQL's limit on digits after the point. An event with more is refused: writing them out could take gigabytes.
+MAX_SCALE: Final = 16_383
 
 
 class Verbatim(str):

@@ -71,16 +71,15 @@ def status(
 def draw(shown: dict[str, Any], faults: Sequence[Fault]) -> RenderableType:
     """Return a status as people read it: the daemons, the tables, what is wrong and how to mend it."""
     capture, apply = shown["capture"], shown["apply"]
-    daemons = Table.grid(padding=(0, 3))
-    daemons.add_row(
-        Text("capture"), _state(capture["state"]), f"lag {_lag(capture['lag_seconds'])}",
-        f"{_bytes(capture['lag_bytes'])} to read", f"{_bytes(capture['retained_bytes'])} retained",
-        f"slot {capture['slot_status'] or '-'}", capture["address"] or "",
-    )  # fmt: skip
-    daemons.add_row(
-        Text("apply"), _state(apply["state"]), f"lag {_lag(apply['lag_seconds'])}",
-        f"{_count(apply['lag_events'])} events to apply",
-    )  # fmt: skip
+    daemons = Table.grid(padding=(0, 2))
+    daemons.add_row("capture", _state(capture["state"]), _words(
+        f"lag {_lag(capture['lag_seconds'])}", f"{_bytes(capture['lag_bytes'])} to read",
+        f"{_bytes(capture['retained_bytes'])} retained", f"slot {capture['slot_status'] or '-'}",
+        f"http {capture['address']}" if capture["address"] else "",
+    ))  # fmt: skip
+    daemons.add_row("apply", _state(apply["state"]), _words(
+        f"lag {_lag(apply['lag_seconds'])}", f"{_count(apply['lag_events'])} events to apply"
+    ))  # fmt: skip
     parts: list[RenderableType] = [Text(shown["pipeline"], style="bold"), daemons, Text(), _tables(shown["tables"])]
     parts += [_trouble(table["table"], table["reason"], table["fix"]) for table in shown["tables"] if table["reason"]]
     parts += [_trouble(fault.where, fault.what, fault.fix) for fault in faults]
@@ -89,10 +88,10 @@ def draw(shown: dict[str, Any], faults: Sequence[Fault]) -> RenderableType:
 
 def _tables(tables: Sequence[dict[str, Any]]) -> Table:
     drawn = Table(box=None, pad_edge=False)
-    drawn.add_column("table")
+    drawn.add_column("table", overflow="fold", min_width=16)
     drawn.add_column("state", no_wrap=True)
-    for name in ("copied", "inserts", "updates", "deletes", "rejected", "lag"):
-        drawn.add_column(name, justify="right", no_wrap=True)
+    for name in ("copied", "ins", "upd", "del", "rej", "lag"):
+        drawn.add_column(name, justify="right")
     for table in tables:
         counts = (_count(table[key]) for key in ("inserts", "updates", "deletes", "rejected"))
         name, state = escape(table["table"]), _state(table["state"])
@@ -105,8 +104,12 @@ def _copied(table: dict[str, Any]) -> str:
     rows, total, eta = table["snapshot_rows"], table["snapshot_total"], table["eta_seconds"]
     if table["state"] != "snapshotting" or not total:
         return _count(rows)
-    share = f"{_count(rows)} / {total:,} ({min(100, 100 * (rows or 0) // total)} %)"
-    return share + (f", {_lag(eta)} left" if eta is not None else "")
+    share = f"{min(100, 100 * (rows or 0) // total)} % of {total:,}"
+    return share + (f"\n{_lag(eta)} left" if eta is not None else "")
+
+
+def _words(*parts: str) -> Text:
+    return Text(" · ".join(part for part in parts if part), style="dim")
 
 
 def _trouble(where: str, what: str, fix: str | None) -> Text:

@@ -38,19 +38,23 @@ def validate(
         ),
     ] = None,
     *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make the target equal where it differs, row by row.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
 ) -> None:
     """Compare all rows of source and target, while changes flow. Exits 0 when they are equal, 1 when not.
 
     Both servers hash their own rows; rows travel nowhere. What differs is looked at again once the changes that were
-    on their way have arrived, so that only real differences count, exactly to the row.
+    on their way have arrived, so that only real differences count, exactly to the row. With --repair these rows are
+    written, deleted or replaced in the target while apply waits, and the table is compared again.
 
     Example: [bold]ferryman validate shop.yaml --tables 'public.order*'[/bold]
     """
     wanted = patterns(tables or ["*.*"])
     loaded = config.load(pipeline, {"kafka", "source", "target"})
     with _Meter() as meter:
-        reports = compare(loaded, wanted, meter)
+        reports = compare(loaded, wanted, meter, repair=repair)
     document = {"equal": equal(reports), "tables": [describe(report) for report in reports]}
     emit(json, document, lambda console: _draw(console, reports))
     raise typer.Exit(0 if equal(reports) else 1)
@@ -77,6 +81,7 @@ def describe(report: Report) -> dict[str, Any]:
         "extra": tally.extra if tally else None,
         "different": tally.different if tally else None,
         "unsettled": tally.unsettled if tally else None,
+        "repaired": report.repaired,
         "reason": report.reason,
         "fix": report.fix,
     }
@@ -107,7 +112,7 @@ class _Meter:
         if self._task is None:
             return
         self._bars.advance(self._task, rows)
-        speed = self._bars.tasks[self._task].speed
+        speed = next(task.speed for task in self._bars.tasks if task.id == self._task)
         self._bars.update(self._task, speed=f"{speed:,.0f} rows/s" if speed else "")
 
     def end(self, _report: Report) -> None:

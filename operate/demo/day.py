@@ -50,6 +50,7 @@ def night() -> list[Scene]:
         Scene("03:30", "AirTran (FL) gets another code, a key change", (_NEW_CARRIER_CODE,)),
         Scene("04:00", "a clerk deletes all flights of the day, and rolls back", (_DELETE_DAY,), commits=False),
         Scene("04:30", "a clerk enters seven flights twice", (_ENTER_TWICE,)),
+        Scene("04:45", "the night's weather", tuple(_weather(hour) for hour in range(FIRST_HOUR))),
     ]
 
 

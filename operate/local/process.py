@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 GONE_TIMEOUT = 10.0
 #: Seconds between two looks at a process that is to end.
 LOOK_INTERVAL = 0.02
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 # Popen warns when it is collected while its process runs, and these processes are meant to run on.
 _children: list[subprocess.Popen[bytes]] = []
@@ -107,6 +108,7 @@ def end(identity: Identity, polite: signal.Signals, seconds: float) -> None:
         return
     with suppress(psutil.NoSuchProcess):
         process.send_signal(polite)
+        process.resume()  # a stopped process hears nothing
     if not _wait_for_end([process], seconds):
         kill(identity)
 
@@ -161,12 +163,10 @@ def _has_ended(process: psutil.Process) -> bool:
 
 def _start(process: psutil.Process) -> str:
     # On Linux the start is kept in ticks since boot, which no change of the clock moves; create_time() is derived.
-    stat = Path(f"/proc/{process.pid}/stat")
-    if stat.parent.parent.joinpath("sys/kernel/random/boot_id").exists():
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        ticks = stat.read_text().rpartition(")")[2].split()[19]  # field 22; the name before may hold blanks
-        return f"{boot}/{ticks}"
-    return str(process.create_time())
+    if not BOOT_ID.exists():
+        return str(process.create_time())
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()  # from the third field on
+    return f"{BOOT_ID.read_text().strip()}/{fields[19]}"
 
 
 def _group(user: str) -> int:

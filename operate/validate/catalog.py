@@ -31,7 +31,8 @@ _COLUMNS: Final = """
 SELECT a.attname::text, n.nspname::text, t.typname::text,
        CASE WHEN a.attcollation = 0 THEN true
             WHEN co.collname = 'default' AND co.collprovider = 'd' THEN NULL
-            ELSE co.collname IN ('C', 'POSIX', 'ucs_basic') AND co.collnamespace = 'pg_catalog'::regnamespace END
+            ELSE co.collname IN ('C', 'POSIX', 'ucs_basic') AND co.collnamespace = 'pg_catalog'::regnamespace END,
+       a.attidentity = 'a'
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -78,8 +79,8 @@ def shape(connection: psycopg.Connection[Any], namespace: str, name: str, *, pub
     encoding, default_bytewise = database
     listed = _travelling(connection, publication, oid, namespace, name) if publication is not None else None
     columns = tuple(
-        Column(column, (type_schema, type_name), default_bytewise if bytewise is None else bytewise)
-        for column, type_schema, type_name, bytewise in connection.execute(_COLUMNS, [oid, listed, listed])
+        Column(column, (type_schema, type_name), default_bytewise if bytewise is None else bytewise, fixed)
+        for column, type_schema, type_name, bytewise, fixed in connection.execute(_COLUMNS, [oid, listed, listed])
     )
     keys = tuple(tuple(names) for (names,) in connection.execute(_KEYS, [oid]))
     row_bytes = int(size or 0) // rows if rows and rows > 0 else 100

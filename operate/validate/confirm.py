@@ -54,7 +54,7 @@ class Doubts:
         self.sample(source)
         for one in list(self.pending):
             there, last = target.get(one, ABSENT), source.get(one, ABSENT)
-            if there.sum == last.sum:
+            if there.sum in self._seen[one]:
                 del self.pending[one]
             elif self._proven(one, there, last) or not waited:
                 del self.pending[one]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 
+from apply.target import connector
 from operate import marks
 from operate.following import Follower
 from operate.validate import catalog
 from operate.validate.crew import Crew
 from operate.validate.lag import Lag
+from operate.validate.repair import CannotRepair, Checkpoints, Repair
 from operate.validate.shape import Incompatible, Plan, plan
 from operate.validate.table import Comparison, Tally
 from runtime import positions, postgres
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runtime.config import Pipeline
+    from operate.validate.compare import Finding
     from schemas.positions import Positions
 
 #: Ranges that are hashed at a time: enough to keep both servers busy, not enough to be felt.
@@ -35,7 +38,7 @@ class Report:
 
     ``state``: equal, different, unsettled (rows that changed all the time could not be judged), incompatible (the
     tables' columns do not allow it), error (a server refused), or why it was not compared: pending, snapshotting,
-    blocked, needs_resync. Without a ``tally`` nothing was compared.
+    blocked, needs_resync. Without a ``tally`` nothing was compared. ``repaired`` ids were made equal before that.
     """
 
     table: str
@@ -43,6 +46,7 @@ class Report:
     tally: Tally | None = None
     reason: str | None = None
     fix: str | None = None
+    repaired: int | None = None
 
     @property
     def equal(self) -> bool:
@@ -64,19 +68,20 @@ class Progress(Protocol):
 
 
 def validate(
-    pipeline: Pipeline, wanted: Callable[[str, str], bool], progress: Progress, pairs: int = _PAIRS
+    pipeline: Pipeline, wanted: Callable[[str, str], bool], progress: Progress, *, repair: bool = False
 ) -> list[Report]:
     """Compare the tables that ``wanted(namespace, name)`` picks; return a report of each, in order of their names.
 
-    Raises BadInput when it picks none, Unreachable when a system cannot be reached.
+    With ``repair`` rows that differ are made equal, and the table is compared again. Raises BadInput when no table is
+    meant, Unreachable when a system cannot be reached.
     """
     source = marks.postgresql_source(pipeline)
     with Follower(pipeline) as follower:
-        records = pick(positions.read(pipeline.kafka, pipeline.pipeline), wanted)
+        records = pick(follower.positions(), wanted)
         assert pipeline.target is not None
-        with Crew(source.conninfo, pipeline.target.conninfo, pairs) as crew, marks.connect(pipeline) as marker:
-            one = _Validation(crew, source.publication.name, progress)
-            return [one.table(record, Lag(follower, marker, record.table)) for record in records]
+        with Crew(source.conninfo, pipeline.target.conninfo, _PAIRS) as crew, marks.connect(pipeline) as marker:
+            one = _Validation(pipeline, crew, source.publication.name, progress)
+            return [one.table(record, Lag(follower, marker, record.table), repair=repair) for record in records]
 
 
 def pick(standing: Positions, wanted: Callable[[str, str], bool]) -> list[TableRecord]:
@@ -94,22 +99,21 @@ def pick(standing: Positions, wanted: Callable[[str, str], bool]) -> list[TableR
 class _Validation:
     """The comparison of one table after the other, over the same connections."""
 
-    def __init__(self, crew: Crew, publication: str, progress: Progress) -> None:
-        self._crew, self._publication, self._progress = crew, publication, progress
+    def __init__(self, pipeline: Pipeline, crew: Crew, publication: str, progress: Progress) -> None:
+        self._pipeline, self._crew, self._publication, self._progress = pipeline, crew, publication, progress
         self._same_hash = catalog.hashes_alike(crew.source, crew.target)
 
-    def table(self, record: TableRecord, lag: Lag) -> Report:
-        report = self._report(record, lag)
+    def table(self, record: TableRecord, lag: Lag, *, repair: bool) -> Report:
+        report = self._report(record, lag, repair=repair)
         self._progress.end(report)
         return report
 
-    def _report(self, record: TableRecord, lag: Lag) -> Report:
+    def _report(self, record: TableRecord, lag: Lag, *, repair: bool) -> Report:
         if record.phase is not Phase.STREAMING:
             return Report(record.table, record.phase.value, reason=record.reason, fix=record.fix)
         try:
             how = self._plan(record)
-            self._progress.begin(record.table, how.rows)
-            tally = Comparison(how, self._crew, lag, self._progress.advance).run()
+            return self._repaired(record, how, lag) if repair else self._compared(record, how, lag)
         except Incompatible as finding:
             return Report(record.table, "incompatible", reason=str(finding))
         except psycopg.Error as error:
@@ -117,7 +121,32 @@ class _Validation:
             if self._crew.broken:
                 raise
             return Report(record.table, "error", reason=describe(error))
+
+    def _compared(
+        self, record: TableRecord, how: Plan, lag: Lag, found: Callable[[list[Finding]], None] = lambda _: None
+    ) -> Report:
+        self._progress.begin(record.table, how.rows)
+        tally = Comparison(how, self._crew, lag, self._progress.advance, found).run()
         return Report(record.table, *verdict(tally, lag.stuck))
+
+    def _repaired(self, record: TableRecord, how: Plan, lag: Lag) -> Report:
+        """Repair batch after batch of what is found, then compare again: the figures are those of afterwards."""
+        places = Checkpoints(self._pipeline.pipeline, record.topic, record.partitions)
+        repaired = 0
+        with marks.connect(self._pipeline) as source, connector(self._pipeline)() as target:
+            one = Repair(how, source, target, lag, places)
+
+            def mend(findings: list[Finding]) -> None:
+                nonlocal repaired
+                repaired += one.run([finding.id for finding in findings])
+
+            try:
+                report = self._compared(record, how, lag, mend)
+            except CannotRepair as trouble:
+                report = replace(self._compared(record, how, lag), reason=trouble.what, fix=trouble.fix)
+            else:
+                report = self._compared(record, how, lag) if repaired else report
+        return replace(report, repaired=repaired)
 
     def _plan(self, record: TableRecord) -> Plan:
         namespace, name = postgres.parse_name(record.table)

@@ -51,7 +51,9 @@ class Queries:
         self._place = place
         self._keyed = bool(plan.key)
         self._portable = plan.portable
-        self._table = ("" if place.partitioned else "ONLY ") + _name(place.namespace, place.name)
+        self._whole = _name(place.namespace, place.name)
+        self._table = ("" if place.partitioned else "ONLY ") + self._whole
+        self._names, self._key_names = plan.columns, plan.key
         self._row = _record(plan.columns)
         self._key = tuple(_column(name) for name in plan.key)
         self._key_record = _record(plan.key)
@@ -92,10 +94,45 @@ class Queries:
         """Return (id, rows, two sums, version) of these ids, as far as they are there."""
         where, parameters = self._among(ids)
         inner, _ = self._hashed(EVERYTHING, where, version=True)
-        text = f"SELECT {self._id()}, count(*), {_SUMS}, sum(v)::text FROM ({inner}) h"
-        if self._keyed:
-            return Statement(f"{text} GROUP BY 1", parameters)
-        return Statement(f"{text} WHERE h0 = ANY (%s::bigint[]) GROUP BY 1", parameters)
+        return Statement(
+            f"SELECT {self._id()}, count(*), {_SUMS}, sum(v)::text FROM ({inner}) h GROUP BY 1", parameters
+        )
+
+    # --- repair --------------------------------------------------------------------------------------------------
+
+    def copy_out(self, ids: list[tuple[str, ...]]) -> Statement:
+        """Copy the rows of these ids out, as COPY text of the compared columns."""
+        where, parameters = self._among(ids)
+        columns = ", ".join(self._columns("t."))
+        return Statement(f"COPY (SELECT {columns} FROM {self._table} t WHERE {where}) TO STDOUT", parameters)
+
+    def copy_in(self, stage: str | None) -> Statement:
+        """Take rows in, as COPY text of the compared columns: into the table, or into a ``stage``."""
+        return Statement(f"COPY {_name(stage) if stage else self._whole} ({', '.join(self._columns())}) FROM STDIN")
+
+    def make_stage(self, stage: str) -> Statement:
+        """Make an empty temporary table with the compared columns, which lives as long as the transaction."""
+        columns = ", ".join(self._columns())
+        return Statement(
+            f"CREATE TEMP TABLE {_name(stage)} ON COMMIT DROP AS SELECT {columns} FROM {self._whole} WITH NO DATA"
+        )
+
+    def update_from(self, stage: str) -> Statement:
+        """Give the rows of the ``stage`` to the rows with their keys; other columns of the table keep theirs."""
+        keys = list(map(_name, self._key_names))
+        rest = [c for c in self._columns() if c not in keys]
+        sets = ", ".join(f"{c} = s.{c}" for c in rest)
+        same = " AND ".join(f"t.{c} = s.{c}" for c in keys)
+        return Statement(f"UPDATE {self._table} t SET {sets} FROM {_name('pg_temp', stage)} s WHERE {same}")
+
+    def drop_stage(self, stage: str) -> Statement:
+        """Drop the stage before the transaction ends."""
+        return Statement(f"DROP TABLE {_name('pg_temp', stage)}")
+
+    def delete(self, ids: list[tuple[str, ...]]) -> Statement:
+        """Delete the rows of these ids."""
+        where, parameters = self._among(ids)
+        return Statement(f"DELETE FROM {self._table} t WHERE {where}", parameters)
 
     # --- parts ---------------------------------------------------------------------------------------------------
 
@@ -135,14 +172,23 @@ class Queries:
     def _casts(self) -> list[str]:
         return [f"%s::{_name(*kind)}" for kind in self._place.key_types]
 
+    def _columns(self, prefix: str = "") -> list[str]:
+        return [prefix + _name(name) for name in self._names]
+
     def _among(self, ids: list[tuple[str, ...]]) -> tuple[str, tuple[object, ...]]:
-        """Return the condition that finds these ids, by the key's index where there is a key."""
-        if not self._keyed:
-            return "true", ([int(one[0]) for one in ids],)
-        names = [f"k{i}" for i in range(len(self._key))]
+        """Return the condition that finds these ids: by the key's index, or by the hashes of every row."""
+        if self._keyed:
+            parts = list(zip(self._key, (_name(*kind) for kind in self._place.key_types), strict=True))
+        else:
+            text = self._text(self._row)
+            parts = [(self._hash(text, half), "bigint") for half in (0, 1)]
+        names = [f"k{i}" for i in range(len(parts))]
+        wanted = ", ".join(f"w.{name}::{kind}" for name, (_, kind) in zip(names, parts, strict=True))
         texts = ", ".join("%s::text[]" for _ in names)
-        wanted = ", ".join(f"w.{n}::{_name(*kind)}" for n, kind in zip(names, self._place.key_types, strict=True))
-        where = f"({', '.join(self._key)}) IN (SELECT {wanted} FROM unnest({texts}) AS w({', '.join(names)}))"
+        where = (
+            f"({', '.join(part for part, _ in parts)}) IN "
+            f"(SELECT {wanted} FROM unnest({texts}) AS w({', '.join(names)}))"
+        )
         return where, tuple([one[i] for one in ids] for i in range(len(names)))
 
     def _text(self, record: str) -> str:

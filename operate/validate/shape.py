@@ -11,12 +11,13 @@ class Column:
     """A column as one server's catalog shows it.
 
     ``type`` is the type's (schema, name). ``bytewise``: its values sort by their bytes (collation C), or have no
-    collation at all.
+    collation at all. ``fixed``: UPDATE may not set it (GENERATED ALWAYS AS IDENTITY).
     """
 
     name: str
     type: tuple[str, str]
     bytewise: bool = True
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Plan:
 
     ``key`` is empty when rows are known by their contents only. ``ranged``: both sides sort the key alike and have an
     index on it, so the table can be walked in key ranges of ``range_rows`` rows. ``portable``: the servers' own hash
-    functions do not serve (another encoding, another byte order), so md5 over UTF-8 does.
+    functions do not serve (another encoding, another byte order), so md5 over UTF-8 does. ``fixed``: the target has a
+    column among them that UPDATE may not set.
     """
 
     source: Place
@@ -69,6 +71,7 @@ class Plan:
     rows: int
     range_rows: int
     portable: bool
+    fixed: bool = False
 
 
 class Incompatible(Exception):
@@ -107,6 +110,7 @@ def plan(source: Shape, target: Shape, *, keyless: bool, same_hash: bool) -> Pla
         rows=source.rows,
         range_rows=max(_FEWEST_RANGE_ROWS, min(_MOST_RANGE_ROWS, _RANGE_BYTES // max(1, source.row_bytes))),
         portable=not (same_hash and source.utf8 and target.utf8),
+        fixed=any(c.fixed for c in target.columns if source.column(c.name) is not None),
     )
 
 

@@ -10,7 +10,8 @@ from capture.sources.postgres.checks import check, warnings
 from capture.sources.postgres.teardown import teardown
 from runtime.config import Owned, Selection
 from schemas.block import UNSENT, Op
-from tests.support.postgres_source import Database, changes, found, read_all, started
+from tests.support.postgres_source import Database
+from tests.support.sources import changes, found, read_all, started
 
 pytestmark = pytest.mark.live
 
@@ -128,13 +129,13 @@ def test_a_large_transaction_comes_in_pieces_and_resumes_at_its_start(db):
     with started(db.source()) as source:
         before = read_all(source).resume["lsn"]
         db.run("INSERT INTO t SELECT generate_series(1, 5000)")
-        pieces = [source.read(1000, 10)]
-        while not pieces[-1].between:
+        pieces = []
+        while not any(e.last for piece in pieces for e in changes(piece)):
             pieces.append(source.read(1000, 10))
 
-    assert len(pieces) > 2
-    assert all(piece.resume["lsn"] < piece.at.position for piece in pieces[:-1])
-    assert pieces[0].resume["lsn"] >= before
+    inside = [piece for piece in pieces if not piece.between]
+    assert len(inside) > 2
+    assert all(before <= piece.resume["lsn"] < piece.at.position for piece in inside)
     rows = [e for piece in pieces for e in changes(piece)]
     assert [int(e.after[0]) for e in rows] == list(range(1, 5001))
     assert [e.order.ordinal for e in rows] == list(range(0, 10_000, 2))
@@ -242,6 +243,27 @@ def test_a_publication_that_was_dropped_takes_its_slot_with_it(db):
         source.close()
 
 
+def test_a_publication_made_anew_by_somebody_else_takes_its_slot_with_it(db):
+    db.run("CREATE TABLE t (id int PRIMARY KEY)")
+    with started(db.source()) as source:
+        saved, identity = read_all(source).resume, source.identity
+    db.run("INSERT INTO t VALUES (1)", f"DROP PUBLICATION {db.name}", "INSERT INTO t VALUES (2)")
+    wait_released(db)
+    db.run(f"CREATE PUBLICATION {db.name} WITH (publish_via_partition_root = true)")
+
+    source = db.source()
+    try:
+        now = source.prepare()
+        with pytest.raises(HistoryLost, match="publication"):
+            source.start(saved, identity)
+        source.start(None, now)
+        source.publish(source.tables())
+        db.run("INSERT INTO t VALUES (3)")
+        assert [e.after for e in changes(read_all(source))] == [(b"3",)]
+    finally:
+        source.close()
+
+
 def test_a_position_of_another_server_is_lost_history(db):
     with started(db.source()) as source:
         saved, identity = read_all(source).resume, source.identity
@@ -284,8 +306,7 @@ def test_a_broken_stream_is_worth_another_try(db):
     with started(db.source()) as source:
         db.run(f"SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE slot_name = '{db.name}'")
         with pytest.raises(SourceUnavailable):
-            for _ in range(100):
-                source.read(10, 0.1)
+            read_all(source)
 
 
 def test_what_a_dba_owns_must_be_there_and_is_left_alone(db):

@@ -136,7 +136,8 @@ class Feed:
     def delete_before(self, offset: int) -> None:
         """Let retention take everything before an offset."""
         place = TopicPartition(self.topic, 0, offset)
-        for future in kafka.admin(self._brokers).delete_records([place]).values():
+        admin = kafka.admin(self._brokers)  # its futures end with it
+        for future in admin.delete_records([place]).values():
             future.result(30)
 
     def recreate_topic(self) -> None:
@@ -220,7 +221,7 @@ class Target:
     def state(self) -> dict | None:
         return self._one("SELECT * FROM ferryman.table_state WHERE pipeline = %s")
 
-    def wait(self, what: Callable[[], bool], seconds: float = 60) -> None:
+    def wait(self, what: Callable[[], bool], seconds: float = 25) -> None:
         """Wait until a condition holds; fails with what the target says instead."""
         tick = threading.Event()
         for _ in range(int(seconds / 0.02)):

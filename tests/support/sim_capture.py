@@ -220,6 +220,9 @@ class SimPublisher:
         self.world = world
         self.queues: dict[str, list[Event]] = defaultdict(list)
 
+    def ensure_topic(self, topic: str) -> None:
+        self.queues[topic]
+
     def publish(self, topic: str, block: Block) -> None:
         self.queues[topic] += expand(block)
         self.world.go_on()

@@ -145,6 +145,10 @@ LEFT JOIN LATERAL (
     WHERE t.isleaf AND l.atthasmissing ORDER BY l.attrelid LIMIT 1) leaf ON true
 WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped"""
 
+_ALL_COLUMNS: Final = """
+SELECT attrelid, attnum, attname, atttypid, atttypmod FROM pg_attribute
+WHERE attrelid = ANY (%s::oid[]) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attrelid, attnum"""
+
 _COMMENT: Final = "SELECT obj_description(%s::oid, 'pg_class')"
 
 _TYPES: Final = """
@@ -177,6 +181,14 @@ def relation(conn: psycopg.Connection[Any], oid: int, publication: str) -> Relat
     return Relation(
         oid, namespace, name, identity, tuple(RelationColumn(a in sent, a, int(t), m) for a, t, m in attributes)
     )
+
+
+def columns(conn: psycopg.Connection[Any], oids: list[int]) -> dict[int, tuple[tuple[int, str, int, int], ...]]:
+    """Return the columns of many tables as (attnum, name, type oid, modifier). Raises psycopg.Error."""
+    found: dict[int, list[tuple[int, str, int, int]]] = {}
+    for oid, number, name, type_oid, typmod in conn.execute(_ALL_COLUMNS, [oids]).fetchall():
+        found.setdefault(int(oid), []).append((number, name, int(type_oid), typmod))
+    return {oid: tuple(rows) for oid, rows in found.items()}
 
 
 def published(

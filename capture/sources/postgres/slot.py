@@ -24,9 +24,9 @@ FROM pg_replication_slots s WHERE slot_name = %s"""
 
 #: Every transaction with an xid counts, prepared ones too.
 _RUNNING = """
-SELECT format('pid %%s (xid %%s, %%s, since %%s)', pid, backend_xid, coalesce(usename, '?'), xact_start)
+SELECT format('pid %s (xid %s, %s, since %s)', pid, backend_xid, coalesce(usename, '?'), xact_start)
 FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
-UNION ALL SELECT format('prepared transaction %%L (xid %%s, %%s, since %%s)', gid, transaction, owner, prepared)
+UNION ALL SELECT format('prepared transaction %L (xid %s, %s, since %s)', gid, transaction, owner, prepared)
 FROM pg_prepared_xacts LIMIT 10"""
 
 
@@ -91,7 +91,7 @@ def _create(conn: psycopg.Connection[Any], name: str) -> None:
         try:
             conn.execute(statement(conn, name))
         except errors.QueryCanceled:
-            running = "; ".join(row[0] for row in conn.execute(_RUNNING).fetchall())
+            running = "; ".join(row[0] for row in conn.execute(_RUNNING).fetchall()) or "the role may not see which"
             raise SourceUnavailable(
                 f"slot {name} waits for transactions that run since before it was asked for: {running}",
                 "let them end; a forgotten one can be ended by SELECT pg_terminate_backend(pid)",

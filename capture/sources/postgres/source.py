@@ -11,6 +11,7 @@ from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
 from capture.sources.postgres import catalog, chunks, copytext, history, lsn, pgoutput, plan, slot, tables, values
 from capture.sources.postgres.assembler import Assembler
 from capture.sources.postgres.faults import translated
+from capture.sources.postgres.partitions import Partitions
 from capture.sources.postgres.publication import Publication
 from capture.sources.postgres.stream import SlotInUse, Stream
 from capture.sources.postgres.versions import Versions
@@ -48,10 +49,12 @@ class PostgresSource:
         self._stream: Stream | None = None
         self._assembler: Assembler | None = None
         self._versions = Versions(self._connected)
+        self._partitions = Partitions()
         self._lost: dict[str, str] = {}
         self._replaced: str | None = None
+        self._outlived = False  # the slot is older than its publication, so its log cannot be decoded
         self.identity: dict[str, Any] = {}
-        self._shapes: dict[str, Any] = {}
+        self._memory: dict[str, Any] = {}
         self._fingerprint = ""
         self._heard_at = 0.0
 
@@ -84,6 +87,8 @@ class PostgresSource:
         manage = self._config.replica_identity == "manage"
         found = tables.discover(conn, self._selection, self._publication, manage=manage)
         self._revise(conn, found)
+        self._lost |= self._versions.look(found, self._publication.name)
+        self._lost |= self._partitions.see(conn, found)
         return found
 
     def _same_publication(self, conn: psycopg.Connection[Any]) -> None:
@@ -108,6 +113,7 @@ class PostgresSource:
             if relation is None:
                 raise SourceUnavailable(f"table {table.name} was dropped")
             version = catalog.version(conn, relation)
+            self._partitions.note(conn, relation.oid)
         self._versions.note(version)
         return version.schema
 
@@ -128,11 +134,12 @@ class PostgresSource:
         at = None if resume is None else int(resume["lsn"])
         if at is not None:
             self._same_history(stream, identity, at)
+        elif self._outlived:
+            slot.ensure(conn, self._slot, create=self._config.slot.create, anew=True)
         begin = self._confirmed(conn, at) if at is None else at
         self._take_slot(stream, begin)
         self._confirmed(conn, at)  # from here on nobody else can move the slot
-        self._versions.load((resume or {}).get("tables", {}))
-        self._shapes = self._versions.dump()
+        self._recall(resume or {})
         self._assembler = Assembler(begin, self._versions.follow)
         self._heard_at = time.monotonic()
 
@@ -140,6 +147,7 @@ class PostgresSource:
         if self._replaced:
             raise HistoryLost(f"the slot was made anew: {self._replaced}")
         reason = history.difference(identity, self.identity, at, stream.timeline_history)
+        self._outlived = identity.get("publication") != self.identity["publication"]
         if reason is not None:
             raise HistoryLost(reason)
 
@@ -187,12 +195,20 @@ class PostgresSource:
     def _batch(self, assembler: Assembler) -> Batch:
         batch = assembler.take()
         if assembler.between:
-            self._shapes = self._versions.dump()
-        batch.resume["tables"] = self._shapes  # as they were at the resume point
-        if self._lost:
-            batch.lost.update(self._lost)
-            self._lost = {}
+            self._memory = self._remembered()
+        batch.resume.update(self._memory)  # as it was at the resume point
+        batch.lost.update(self._lost)
+        self._lost = {}
         return batch
+
+    def _remembered(self) -> dict[str, Any]:
+        """Return what a later start must know of the tables to notice what was done to them meanwhile."""
+        return {"tables": self._versions.dump(), "partitions": self._partitions.dump()}
+
+    def _recall(self, resume: Resume) -> None:
+        self._versions.load(resume.get("tables", {}))
+        self._partitions.load(resume.get("partitions", {}))
+        self._memory = self._remembered()
 
     def _keep_moving(self, assembler: Assembler) -> None:
         """Put something of ours into a log that has nothing for us, so that the confirmed place moves."""

@@ -69,6 +69,25 @@ class Versions:
         self._schemas[relation.oid] = schema
         return Followed(name, schema, lost)
 
+    def look(self, tables: Iterable[FoundTable], publication: str) -> dict[str, str]:
+        """Return by name the tables whose columns were changed at a loss, with the reason, before any row tells of it.
+
+        What was seen of the stream stays as it is: the step is judged once more when the stream comes to it.
+        """
+        conn, lost = self._session(), {}
+        with translated("the catalog cannot be read"):
+            columns = catalog.columns(conn, list(self._shapes))
+            for table in tables:
+                oid = int(table.identity["oid"])
+                shape = self._shapes.get(oid)
+                if shape is None or shape.columns == columns.get(oid):
+                    continue
+                relation = catalog.relation(conn, oid, publication)
+                reason = self._judge(shape, catalog.version(conn, relation)) if relation is not None else None
+                if reason is not None:
+                    lost[table.name] = reason
+        return lost
+
     def note(self, version: Version) -> None:
         """A snapshot of the table opens with this version: what was before counts no more."""
         self._shapes[version.relation.oid] = Shape.of(version)
@@ -85,11 +104,13 @@ class Versions:
         self._shapes = {int(oid): Shape.load(shape) for oid, shape in saved.items()}
 
     def _step(self, version: Version) -> str | None:
-        shape, before = Shape.of(version), self._shapes.get(version.relation.oid)
-        if before is None:
-            self._shapes[version.relation.oid] = shape
-            return None
-        after = self._shapes[version.relation.oid] = shape.after(before)
+        oid = version.relation.oid
+        shape, before = Shape.of(version), self._shapes.get(oid)
+        self._shapes[oid] = shape if before is None else shape.after(before)
+        return None if before is None else self._judge(before, version)
+
+    def _judge(self, before: Shape, version: Version) -> str | None:
+        after = Shape.of(version).after(before)
         if after == before:
             return None
         return loss(before, after, version, catalog.type_facts(self._session(), before.types() | after.types()))

@@ -19,14 +19,20 @@ TYPES = {
 }
 
 
+def column(number, *, filled):
+    return ColumnFacts(number, nullable=True, missing=None, comment=None, filled=filled)
+
+
 def version(*columns, primary=("id",), filled=()):
     """A table with columns (attnum, name, type), all keyed by its primary key."""
     relation = Relation(
         1, "public", "t", "d", tuple(RelationColumn(name in primary, name, *kind) for _, name, kind in columns)
     )
     facts = TableFacts(
-        {name: ColumnFacts(number, nullable=True, missing=None, comment=None, filled=name in filled)
-         for number, name, _ in columns},
+        {
+            name: ColumnFacts(number, nullable=True, missing=None, comment=None, filled=name in filled)
+            for number, name, _ in columns
+        },
         primary,
         comment=None,
     )

@@ -141,6 +141,8 @@ def test_no_control_character_reaches_the_terminal():
         (ValueType(Kind.DECIMAL, 5, 0), b"\x00", "0"),
         (ValueType(Kind.VARIABLE_DECIMAL), {"scale": 2, "value": b"\x00\x96"}, "1.50"),
         (ValueType(Kind.VARIABLE_DECIMAL), {"scale": -2, "value": b"\x05"}, "500"),
+        (ValueType(Kind.VARIABLE_DECIMAL), {"scale": 2**31 - 1, "value": b"\x05"}, "\\x05 / 10^2147483647"),
+        (ValueType(Kind.DECIMAL, 5000, 0), b"\x01" * 2000, f"\\x{'01' * 2000} / 10^0"),
         (ValueType(Kind.DATE), -1, "1969-12-31"),
         (ValueType(Kind.DATE), 2**31 - 1, "2147483647 days after 1970-01-01"),
         (ValueType(Kind.MICRO_TIME), 1, "00:00:00.000001"),

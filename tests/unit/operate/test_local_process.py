@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IDLE = "import signal; print('up', flush=True); signal.pause()"
+POLITE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye')));" + IDLE
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 WITH_CHILD = (
     "import subprocess, sys, signal;"
@@ -76,12 +77,20 @@ def test_a_process_leads_a_session_of_its_own(idle: Program) -> None:
 
 
 def test_end_asks_first(tmp_path: Path) -> None:
-    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye')));" + IDLE
-    program = Program(tmp_path, code)
+    program = Program(tmp_path, POLITE)
 
     process.end(program.identity, signal.SIGTERM, 30)
 
     assert program.identity.find() is None
+    assert program.log.read_text() == "up\nbye\n"
+
+
+def test_end_wakes_a_stopped_process_to_hear_it(tmp_path: Path) -> None:
+    program = Program(tmp_path, POLITE)
+    os.kill(program.identity.pid, signal.SIGSTOP)
+
+    process.end(program.identity, signal.SIGTERM, 30)
+
     assert program.log.read_text() == "up\nbye\n"
 
 

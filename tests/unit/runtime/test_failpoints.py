@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +115,13 @@ def test_sleep_pauses_for_the_milliseconds_given(monkeypatch: pytest.MonkeyPatch
     failpoints.hit(NAME)
 
     assert slept == [0.25]
+
+
+def test_every_failpoint_stands_somewhere_and_every_place_has_a_listed_name() -> None:
+    root = Path(__file__).parents[3]
+    code = "".join(path.read_text() for folder in ("capture", "apply") for path in (root / folder).rglob("*.py"))
+
+    assert set(re.findall(r'\bhit\("([^"]+)"\)', code)) == set(failpoints.NAMES)
 
 
 def test_a_killed_process_dies_at_its_failpoint_with_the_environment_alone() -> None:

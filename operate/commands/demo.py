@@ -1,0 +1,96 @@
+"""``ferryman demo``: the whole story on real data, on servers of its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from operate.demo import display, summary, world
+from operate.demo.errors import DemoFailed
+from operate.demo.story import Outcome, Story
+from operate.output import emit
+from runtime import config, positions
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from operate.demo.display import Display
+    from operate.demo.world import World
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Testing")(demo)
+
+
+def demo(
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave servers and daemons running, and say how to look.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End and delete the demos that were kept.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document; progress goes to stderr.")] = False,
+) -> None:
+    """Carry the flights of New York through Kafka, kill every part on the way, and prove that nothing was lost.
+
+    Starts two PostgreSQL servers and a Kafka broker of its own, and removes all of it at the end. Takes about two
+    minutes. Exit codes: 0 every promise was kept, 1 one was not.
+
+    Example: [bold]ferryman demo --keep[/bold]
+    """
+    if stop:
+        _stop(json)
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    outcome = _run(display.choose(Console(stderr=json)), keep=keep)
+    emit(json, outcome.document(), lambda _: None)
+    raise typer.Exit(0 if outcome.ok else 1)
+
+
+def _run(shown: Display, *, keep: bool) -> Outcome:
+    """Tell the story, and leave nothing behind unless it is to be kept, whatever happens."""
+    here = world.World(shown.say)
+    kept = False
+    try:
+        story = Story(here, shown)
+        with shown:
+            _tell(story)
+        summary.show(shown.console, story.outcome)
+        if story.outcome.failure:
+            summary.show_logs(shown.console, here)
+        if keep:
+            here.keep()
+            kept = True
+            _show_way_around(shown.console, here)
+    finally:
+        if not kept:
+            here.remove()
+    return story.outcome
+
+
+def _tell(story: Story) -> None:
+    try:
+        story.tell()
+    except DemoFailed as failure:
+        story.outcome.failure = str(failure)
+
+
+def _show_way_around(console: Console, here: World) -> None:
+    pipeline = config.load(here.file, {"kafka"})
+    summary.show_way_around(console, here, positions.read(pipeline.kafka, pipeline.pipeline).stream)
+
+
+def _stop(json: bool) -> None:  # noqa: FBT001 - it is the flag
+    removed = [str(folder) for folder in world.remove_kept()]
+    said = "\n".join(f"removed {escape(folder)}" for folder in removed) or "no demo was kept"
+    emit(json, {"removed": removed}, lambda console: console.print(said, highlight=False))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End on SIGTERM as on Ctrl-C: with everything removed."""
+    sys.exit(130)

@@ -1,0 +1,129 @@
+"""The daemons of the demo as processes of their own, and the commands that the demo calls as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from operate.demo.errors import DemoFailed
+from operate.local import process
+from operate.local.process import Identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: As in: python -P -m operate.main; -P, so that a folder named `schemas` where the demo is called shadows nothing.
+FERRYMAN = (sys.executable, "-P", "-m", "operate.main")
+#: Seconds that a daemon may take to end after SIGTERM, and a process to vanish after SIGKILL.
+STOP_TIMEOUT, KILL_TIMEOUT = 30.0, 10.0
+LAST_WORDS_LINES = 12
+
+
+def environment() -> dict[str, str]:
+    """Return our environment without what would steer the daemons: libpq's variables, failpoints, ports."""
+    return process.clean_environment(("PG", "FERRYMAN_"))
+
+
+class Daemon:
+    """One daemon: started, killed and stopped, any number of times. ``log`` has the output of all its lives.
+
+    Its identity is recorded beside the log, so that a later program can end it.
+    """
+
+    def __init__(self, name: str, folder: Path, *arguments: str) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._record = record(folder, name)
+        self._command = [*FERRYMAN, name, *arguments]
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of its present, or last, life."""
+        assert self._child is not None, "it was started"
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self) -> None:
+        """Start it; it leads a session of its own, so that Ctrl-C reaches the demo alone."""
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                self._command, env=environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        Identity.of(self._child.pid).write(self._record)
+
+    def kill(self) -> None:
+        """SIGKILL this one process, not its children: as the kernel's out-of-memory killer does it."""
+        assert self._child is not None, "it was started"
+        os.kill(self._child.pid, signal.SIGKILL)
+        self._child.wait(KILL_TIMEOUT)
+
+    def stop(self) -> int:
+        """SIGTERM it and return its exit code."""
+        assert self._child is not None, "it was started"
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            return self._child.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"{self.name} did not end within {STOP_TIMEOUT:.0f} s after SIGTERM") from None
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_WORDS_LINES:])
+
+
+def record(folder: Path, name: str) -> Path:
+    """Return where the identity of a daemon is kept."""
+    return folder / f"{name}.process"
+
+
+def end(folder: Path) -> None:
+    """Kill every daemon that was started in ``folder``, by whichever program, children included."""
+    for path in folder.glob("*.process"):
+        identity = Identity.read(path)
+        if identity is not None:
+            process.kill(identity)
+        path.unlink(missing_ok=True)
+
+
+def ask(*arguments: str | Path, timeout_s: float) -> tuple[int, dict[str, Any]]:
+    """Run a ferryman command with ``--json``; return its exit code and its document.
+
+    Raises DemoFailed when it does not end in time or does not answer.
+    """
+    command = [*FERRYMAN, *map(str, arguments), "--json"]
+    words = " ".join(["ferryman", str(arguments[0])])
+    try:
+        done = subprocess.run(
+            command, env=environment(), cwd="/", capture_output=True, text=True, check=False, timeout=timeout_s
+        )
+        document: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise DemoFailed(f"`{words}` did not end within {timeout_s:.0f} s") from None
+    except ValueError:
+        raise DemoFailed(f"`{words}` gave no answer: {done.stderr.strip()[-300:]}") from None
+    return done.returncode, document
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._start

@@ -1,0 +1,265 @@
+"""The demo from its first to its last act, in the order in which people see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from operate.demo import checks, crashes, data, day, processes, source_tables
+from operate.demo.errors import DemoFailed
+from operate.demo.processes import Stopwatch
+from operate.demo.watch import Watch
+from operate.demo.world import NAME
+from operate.local import kafka, maven
+from runtime import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from operate.demo.checks import Equality, Reapplied
+    from operate.demo.crashes import Crash, Part
+    from operate.demo.data import DataSet
+    from operate.demo.day import Scene
+    from operate.demo.display import Display
+    from operate.demo.watch import Picture
+    from operate.demo.world import World
+    from runtime.config import Pipeline
+
+APPLICATION = "ferryman demo"
+TABLES = [f"public.{table}" for table in data.TABLES]
+#: Seconds for what takes a few on an idle machine.
+PATIENCE_S = 300.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the demo has found so far; ``failure`` says why it ended early."""
+
+    rows: int = 0
+    changes: int = 0
+    transactions: int = 0
+    seconds: float = 0.0
+    download_seconds: float = 0.0
+    crashes: list[Crash] = field(default_factory=list)
+    equalities: list[Equality] = field(default_factory=list)
+    validated: bool = False
+    reapplied: Reapplied | None = None
+    republished: int | None = None
+    failure: str | None = None
+
+    @property
+    def mismatches(self) -> int | None:
+        """Rows that differ between source and target; None when they were not compared."""
+        return sum(one.mismatches for one in self.equalities) if self.equalities else None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise was kept."""
+        restarted = self.reapplied is not None and self.reapplied.worst == 0 and self.republished == 0
+        return self.failure is None and self.mismatches == 0 and self.validated and restarted
+
+    def document(self) -> dict[str, Any]:
+        """Return the answer of ``--json``."""
+        return {
+            "ok": self.ok,
+            "rows": self.rows,
+            "tables": len(self.equalities),
+            "changes": self.changes,
+            "crashes": len(self.crashes),
+            "mismatches": self.mismatches,
+            "reapplied_after_restart": self.reapplied.worst if self.reapplied else None,
+            "republished_after_restart": self.republished,
+            "seconds": round(self.seconds, 1),
+            "download_seconds": round(self.download_seconds, 1),
+            "reason": self.failure,
+        }
+
+
+class Story:
+    """Tells it: :meth:`tell` runs all acts in ``world`` and fills ``outcome`` as far as it gets."""
+
+    def __init__(self, world: World, display: Display) -> None:
+        self.outcome = Outcome()
+        self._world, self._display = world, display
+        self._source: psycopg.Connection[Any] | None = None
+
+    def tell(self) -> None:
+        """Run all acts; raises DemoFailed when a promise is broken, FerrymanError when a system is missing."""
+        downloads = Stopwatch()
+        files = self._download()
+        self.outcome.download_seconds = downloads.seconds
+        clock = Stopwatch()
+        try:
+            self._run(files)
+        finally:
+            self.outcome.seconds = clock.seconds
+
+    def _run(self, files: DataSet) -> None:
+        pipeline = self._open()
+        totals = self._fill(files)
+        self._check()
+        watch = Watch(pipeline, totals, self._display.see)
+        try:
+            self._copy(watch)
+            self._play_the_day(watch)
+            self._prove_equality()
+            self._prove_restart(watch)
+        finally:
+            watch.close()
+
+    # --- the acts ----------------------------------------------------------------------------------------------------
+
+    def _download(self) -> DataSet:
+        self._display.act("downloads, the first time only")
+        files = data.fetch(self._display.say)
+        maven.download(f"Apache Kafka {kafka.VERSION}", kafka.ARTIFACTS, kafka.SIZE, self._display.say)
+        return files
+
+    def _open(self) -> Pipeline:
+        self._display.act("starting two PostgreSQL servers and a Kafka broker")
+        pipeline = self._world.open()
+        for part in ("source PostgreSQL", "Kafka broker", "target PostgreSQL"):
+            self._display.up(part)
+        return pipeline
+
+    def _fill(self, files: DataSet) -> dict[str, int]:
+        self._display.act("filling the source: all flights that left New York in 2013, but one day")
+        return source_tables.create(self._connection(), files, self._display.say)
+
+    def _check(self) -> None:
+        code, document = processes.ask("check", self._world.file, timeout_s=PATIENCE_S)
+        if code:
+            raise DemoFailed(f"`ferryman check` finds faults: {document}")
+        self._display.say("`ferryman check` finds no fault")
+
+    def _copy(self, watch: Watch) -> None:
+        """The snapshot, with changes while it runs, and both daemons killed in the middle of the largest table."""
+        self._display.act("copying five tables, while the night of 8 February begins")
+        self._start_daemons()
+        night = iter(day.night())
+        self._play_next(night, 3)
+        total = watch.picture.rows["public.flights"].total
+        watch.until(lambda p: p.rows["public.flights"].messages > 0.3 * total, "flights in the topic", PATIENCE_S)
+        self._must_be_copying(watch.picture, "capture")
+        self._strike(watch, crashes.daemon(self._world.capture), "while it copies flights", night, 3)
+        watch.until(lambda p: p.rows["public.flights"].copied > 0.2 * total, "flights in the target", PATIENCE_S)
+        self._must_be_copying(watch.picture, "apply")
+        self._strike(watch, crashes.daemon(self._world.apply), "while it fills flights", night, 2)
+        self._play_next(night)
+        watch.until(lambda p: p.loaded, "all tables are copied", PATIENCE_S)
+        self._display.say(f"all {watch.picture.copied:,} rows are copied")
+
+    def _play_the_day(self, watch: Watch) -> None:
+        """Hour by hour; whatever is dead at the moment, the application at the source goes on."""
+        self._display.act("8 February 2013: a blizzard closes the airports of New York")
+        world, hours = self._world, iter(_hours())
+        self._play_next(hours, 4)
+        self._strike(watch, crashes.daemon(world.capture), "in the morning rush", hours, 3)
+        self._play_next(hours, 2)
+        self._strike(watch, crashes.daemon(world.apply), "right after new columns came", hours, 3)
+        self._play_next(hours, 1)
+        self._strike(watch, crashes.server(world.stack, "kafka"), "as the evening is withdrawn", hours, 3)
+        self._play_next(hours, 2)
+        self._strike(watch, crashes.server(world.stack, "target"), "in the middle of the storm", hours, 3)
+        self._play_next(hours, 2)
+        self._strike(watch, crashes.server(world.stack, "postgresql"), "in the night", hours, 0)
+        self._play_next(hours)
+
+    def _prove_equality(self) -> None:
+        self._display.act("is everything there, and the same?")
+        self._wait_until_caught_up()
+        code, document = processes.ask("validate", self._world.file, timeout_s=PATIENCE_S)
+        self.outcome.validated = code == 0 and document.get("equal") is True
+        verdict = "all tables are equal" if self.outcome.validated else f"differences: {document}"
+        self._display.say(f"`ferryman validate`: {verdict}")
+        with self._target() as target:
+            self.outcome.equalities = [checks.compare(self._connection(), target, table) for table in TABLES]
+        self.outcome.rows = sum(one.rows for one in self.outcome.equalities)
+        self._display.say(f"every value compared by COPY: {self.outcome.rows:,} rows, {self.outcome.mismatches} differ")
+
+    def _prove_restart(self, watch: Watch) -> None:
+        """A stop and a start in good order publish and apply nothing again."""
+        self._display.act("does a restart do anything twice?")
+        with self._target() as target:
+            self._stop_daemons()
+            before, seen = checks.stand(target, NAME, TABLES), watch.fresh()
+            self._start_daemons()
+            at_work = "both daemons have taken up their work"
+            watch.until(lambda p: p.run > seen.run and p.epochs > seen.epochs, at_work, PATIENCE_S)
+            self._wait_until_caught_up()
+            self.outcome.reapplied = checks.since(target, NAME, TABLES, before)
+            self.outcome.republished = watch.fresh().messages - seen.messages
+        again = self.outcome.reapplied
+        self._display.say(
+            f"after the restart: {self.outcome.republished} messages published, {again.events} events applied, "
+            f"{again.rows} row versions written"
+        )
+
+    # --- what the acts are made of -----------------------------------------------------------------------------------
+
+    def _strike(self, watch: Watch, part: Part, moment: str, scenes: Iterator[Scene], count: int) -> None:
+        def meanwhile() -> None:
+            self._display.died(part.name, moment)
+            self._play_next(scenes, count)
+
+        crash = crashes.strike(part, moment, watch, meanwhile)
+        self.outcome.crashes.append(crash)
+        self._display.returned(crash)
+
+    def _must_be_copying(self, picture: Picture, daemon: str) -> None:
+        row = picture.rows["public.flights"]
+        if (row.capture if daemon == "capture" else row.apply) == "streaming":
+            raise DemoFailed(f"{daemon} had copied all flights before it could be killed")
+
+    def _play_next(self, scenes: Iterator[Scene], count: int = 1000) -> None:
+        for _, scene in zip(range(count), scenes, strict=False):
+            rows = day.play(self._connection(), scene)
+            self.outcome.changes += rows
+            self.outcome.transactions += scene.commits
+            self._display.scene(scene.clock, scene.title, rows)
+
+    def _start_daemons(self) -> None:
+        for daemon in (self._world.capture, self._world.apply):
+            daemon.start()
+            self._display.up(daemon.name)
+
+    def _stop_daemons(self) -> None:
+        for daemon in (self._world.apply, self._world.capture):
+            code = daemon.stop()
+            if code:
+                raise DemoFailed(f"{daemon.name} ended with exit code {code} after SIGTERM")
+        self._display.say("capture and apply ended with exit code 0 after SIGTERM, and start again")
+
+    def _wait_until_caught_up(self) -> None:
+        code, document = processes.ask(
+            "wait", self._world.file, "--for", "caught-up", "--timeout", f"{PATIENCE_S:.0f}", timeout_s=PATIENCE_S + 60
+        )
+        if code:
+            raise DemoFailed(f"`ferryman wait --for caught-up`: {document.get('reason') or document}")
+        self._display.say(f"`ferryman wait --for caught-up`: after {document['waited_seconds']:.1f} s")
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        """Return the application's connection to the source; a new one after the source was killed."""
+        if self._source is not None and _alive(self._source):
+            return self._source
+        self._source = postgres.connect(self._world.source, application_name=APPLICATION, autocommit=True)
+        return self._source
+
+    def _target(self) -> psycopg.Connection[Any]:
+        return postgres.connect(self._world.target, application_name=APPLICATION, autocommit=True)
+
+
+def _hours() -> list[Scene]:
+    """Return the day from the first departure on."""
+    return [*(scene for hour in range(day.FIRST_HOUR, 24) for scene in day.hour(hour)), *day.evening()]
+
+
+def _alive(connection: psycopg.Connection[Any]) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        connection.close()
+        return False
+    return True

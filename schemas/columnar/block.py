@@ -1,0 +1,153 @@
+"""A block whose rows are held by column. Row by row it is exactly a :class:`schemas.block.Block`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.block import UNSENT, Block, Op, Origin, Row
+from schemas.columnar.arrays import Ints, Mask, take
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from schemas.block import Transaction
+    from schemas.table import TableSchema
+
+#: Each operation by the code of its letter, which is how columns hold it.
+OPS: Final = {ord(op.value): op for op in Op}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Some row images by column: ``values[c]`` holds column c of all of them, in the form of its side.
+
+    ``unsent[c]`` tells which of its nulls were not sent; None: all was sent. Images of one kind often lack the same
+    columns (a delete has the key alone), so most entries are None.
+    """
+
+    values: tuple[pa.BinaryArray, ...]
+    unsent: tuple[Mask | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.values[0]) if self.values else 0
+
+    def rows(self) -> list[Row]:
+        """Return the images row by row."""
+        return list(zip(*map(_cells, self.values, self.unsent), strict=True))
+
+    def take(self, indexes: Ints) -> Columns:
+        """Return some of the images."""
+        return Columns(
+            tuple(take(values, indexes) for values in self.values),
+            tuple(None if mask is None else mask[indexes] for mask in self.unsent),
+        )
+
+
+class Part(NamedTuple):
+    """The rows of a block that have the same images. ``places`` are their places in the block, rising."""
+
+    places: Ints
+    before: Columns | None
+    after: Columns | None
+
+
+@dataclass(slots=True)
+class ColumnBlock:
+    """What Block is, as arrays of one length; each row is in one of the ``parts``, or in none if it has no image.
+
+    ``ops`` holds the codes of the operations' letters.
+    """
+
+    table: TableSchema
+    transactions: list[Transaction]
+    ops: npt.NDArray[np.uint8]
+    tx: Ints
+    ordinals: Ints
+    last: Mask
+    key_change: Mask
+    parts: list[Part]
+    incarnation: int = 0
+    run: int = 0
+    origin: Origin = Origin.LOG
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    def to_block(self) -> Block:
+        """Return the same rows one by one."""
+        before: list[Row | None] = [None] * len(self)
+        after: list[Row | None] = [None] * len(self)
+        for part in self.parts:
+            places = part.places.tolist()
+            for images, rows in ((part.before, before), (part.after, after)):
+                if images is not None:
+                    for place, row in zip(places, images.rows(), strict=True):
+                        rows[place] = row
+        return Block(
+            self.table, self.transactions, self.incarnation, self.run, self.origin,
+            ops=[OPS[code] for code in self.ops.tolist()], tx=self.tx.tolist(), ordinals=self.ordinals.tolist(),
+            before=before, after=after, last=self.last.tolist(), key_change=self.key_change.tolist(),
+        )  # fmt: skip
+
+    def take(self, indexes: Ints) -> ColumnBlock:
+        """Return some of the rows, in the order of ``indexes``, which must rise."""
+        new = np.full(len(self), -1, np.int64)
+        new[indexes] = np.arange(len(indexes))
+        return replace(
+            self,
+            ops=self.ops[indexes],
+            tx=self.tx[indexes],
+            ordinals=self.ordinals[indexes],
+            last=self.last[indexes],
+            key_change=self.key_change[indexes],
+            parts=[part for part in (_chosen(part, new) for part in self.parts) if len(part.places)],
+        )
+
+    @classmethod
+    def of(cls, block: Block) -> ColumnBlock:
+        """Return the same rows by column."""
+        shapes = [(b is not None, a is not None) for b, a in zip(block.before, block.after, strict=True)]
+        parts = []
+        for shape in sorted(set(shapes) - {(False, False)}):
+            places = [i for i, one in enumerate(shapes) if one == shape]
+            before, after = (
+                columns([rows[i] or () for i in places]) if there else None
+                for there, rows in zip(shape, (block.before, block.after), strict=True)
+            )
+            parts.append(Part(np.array(places, np.int64), before, after))
+        return cls(
+            block.table, block.transactions,
+            ops=np.array([ord(op.value) for op in block.ops], np.uint8),
+            tx=np.array(block.tx, np.int64), ordinals=np.array(block.ordinals, np.int64),
+            last=np.array(block.last, np.bool_), key_change=np.array(block.key_change, np.bool_),
+            parts=parts, incarnation=block.incarnation, run=block.run, origin=block.origin,
+        )  # fmt: skip
+
+
+def columns(rows: list[Row]) -> Columns:
+    """Return row images by column."""
+    values, unsent = [], []
+    for cells in zip(*rows, strict=True):
+        mask = np.array([cell is UNSENT for cell in cells], np.bool_)
+        values.append(pa.array([None if cell is UNSENT else cell for cell in cells], pa.binary()))
+        unsent.append(mask if mask.any() else None)
+    return Columns(tuple(values), tuple(unsent))
+
+
+def _cells(values: pa.BinaryArray, unsent: Mask | None) -> list[object]:
+    cells: list[object] = values.to_pylist()
+    if unsent is not None:
+        for i in np.flatnonzero(unsent).tolist():
+            cells[i] = UNSENT
+    return cells
+
+
+def _chosen(part: Part, new: Ints) -> Part:
+    places = new[part.places]
+    kept = np.flatnonzero(places >= 0)
+    before, after = (None if images is None else images.take(kept) for images in (part.before, part.after))
+    return Part(places[kept], before, after)

@@ -1,0 +1,36 @@
+"""What the contract suite needs of a database.
+
+Each folder of ``capture/sources`` brings one in ``tests/contract/<folder>.py``: a context manager ``world(request)``
+that gives a :class:`World` and takes it down again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capture.source import Source
+
+
+class World(Protocol):
+    """A fresh database and sources over it. Tables have the columns ``id`` and ``v``; each call is one transaction."""
+
+    def source(self) -> Source:
+        """Return a new source over the database, as a new daemon of the same pipeline would make it."""
+
+    def create(self, table: str, *, keyed: bool) -> None:
+        """Make a table, with ``id`` as its key or so that it is captured without one."""
+
+    def insert(self, table: str, *ids: int) -> None:
+        """Insert rows with these ids and some ``v``."""
+
+    def update(self, table: str, *ids: int) -> None:
+        """Change ``v`` of the rows with these ids."""
+
+    def delete(self, table: str, *ids: int) -> None:
+        """Delete the rows with these ids."""
+
+    def insert_into(self, tables: Sequence[str], id_: int) -> None:
+        """Insert one row into each of several tables, in one transaction."""
