@@ -12,7 +12,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # pu
 from operate import applied
 from operate.applied import Applied
 from operate.waiting import Partition, Verdict, Waiter
-from runtime import kafka, postgres
+from runtime import kafka, positions, postgres
 from runtime.errors import BadInput, Refused, Unreachable
 from runtime.kafka import KafkaUnavailable
 from runtime.positions import Tail
@@ -45,6 +45,11 @@ class Follower:
         self._ids: dict[str, str] = {}
 
     def __enter__(self) -> Self:
+        """Take in the positions topic as it stands: its beginnings alone would tell of troubles long mended."""
+        standing = positions.read(self._pipeline.kafka, self._pipeline.pipeline)
+        deadline = time.monotonic() + kafka.TIMEOUT_S
+        while not _as_new(self._tail.positions, standing) and time.monotonic() < deadline:
+            self._poll(POLL_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,10 +58,7 @@ class Follower:
 
     def positions(self) -> Positions:
         """Return what stands in the positions topic now."""
-        try:
-            self._tail.poll()
-        except KafkaException as error:
-            raise kafka.unavailable(error, self._pipeline.kafka) from None
+        self._poll(0)
         return self._tail.positions
 
     def applied(self) -> Applied:
@@ -71,15 +73,21 @@ class Follower:
         current = {p: c for p, c in found.checkpoints.items() if ids.get(c.topic) == c.topic_id}
         return Applied(current, found.tables)
 
-    def ends(self, positions: Positions, tables: frozenset[str] | None) -> dict[Partition, int]:
+    def ends(self, standing: Positions, tables: frozenset[str] | None) -> dict[Partition, int]:
         """Return the end offset of every partition of these tables' topics."""
-        wanted = [t for t in positions.tables.values() if tables is None or t.table in tables]
+        wanted = [t for t in standing.tables.values() if tables is None or t.table in tables]
         partitions = [(t.topic, p) for t in wanted for p in range(t.partitions)]
         return end_offsets(self._admin, partitions)
 
     def clock(self) -> float:
         """Return seconds that only rise."""
         return time.monotonic()
+
+    def _poll(self, timeout_s: float) -> None:
+        try:
+            self._tail.poll(timeout_s)
+        except KafkaException as error:
+            raise kafka.unavailable(error, self._pipeline.kafka) from None
 
     def _topic_ids(self, topics: set[str]) -> dict[str, str]:
         """Return ids by topic; what was asked once is known, because a topic is made anew at teardown only."""
@@ -97,6 +105,15 @@ class Follower:
         target, self._target = self._target, None
         if target is not None:
             target.close()
+
+
+def _as_new(seen: Positions, standing: Positions) -> bool:
+    """Whether all of ``standing`` was taken in: a save's stream record is its last."""
+    if seen.run < standing.run:
+        return False
+    if standing.stream is None:
+        return True
+    return seen.stream is not None and seen.stream.saved_ms >= standing.stream.saved_ms
 
 
 def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partition, int]:

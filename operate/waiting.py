@@ -52,7 +52,7 @@ class World(Protocol):
     def applied(self) -> Applied:
         """Return apply's control rows, with checkpoints of topics that are gone left out."""
 
-    def ends(self, positions: Positions, tables: frozenset[str] | None) -> dict[Partition, int]:
+    def ends(self, standing: Positions, tables: frozenset[str] | None) -> dict[Partition, int]:
         """Return the end offset of every partition of these tables' topics."""
 
     def clock(self) -> float:

@@ -16,7 +16,7 @@ from operate.validate.lag import Lag
 from operate.validate.repair import CannotRepair, Checkpoints, Repair
 from operate.validate.shape import Incompatible, Plan, plan
 from operate.validate.table import Comparison, Tally
-from runtime import positions, postgres
+from runtime import postgres
 from runtime.errors import BadInput
 from runtime.sqlstate import describe
 from schemas.positions import Phase, TableRecord
@@ -24,8 +24,8 @@ from schemas.positions import Phase, TableRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runtime.config import Pipeline
     from operate.validate.compare import Finding
+    from runtime.config import Pipeline
     from schemas.positions import Positions
 
 #: Ranges that are hashed at a time: enough to keep both servers busy, not enough to be felt.

@@ -143,10 +143,12 @@ class Repair:
             return
         rows = self._ours.copy_out(ids)
         into = self._theirs.copy_in(stage)
-        with self._source.cursor() as ours, self._target.cursor() as theirs:
-            with ours.copy(rows.query, rows.parameters) as reader, theirs.copy(into.query, into.parameters) as writer:
-                for data in reader:
-                    writer.write(data)
+        with (
+            self._source.cursor().copy(rows.query, rows.parameters) as reader,
+            self._target.cursor().copy(into.query, into.parameters) as writer,
+        ):
+            for data in reader:
+                writer.write(data)
 
     def _check(self, ids: list[Id], source: Mapping[Id, Seen]) -> None:
         """Read back what was written; whatever is not as at the source undoes the transaction."""

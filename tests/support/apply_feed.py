@@ -231,7 +231,11 @@ class Target:
             except psycopg.errors.UndefinedTable:
                 pass
             tick.wait(0.02)
-        raise AssertionError(f"did not come true: {self.checkpoint()}, {self.state()}")
+        stand = self.connection.execute(
+            "SELECT topic, next_offset, epoch, owner, state, reason FROM ferryman.checkpoint "
+            "LEFT JOIN ferryman.table_state USING (pipeline, topic)"
+        )
+        raise AssertionError(f"did not come true: {stand.fetchall()}")
 
     def reached(self, offset: int) -> Callable[[], bool]:
         return lambda: (self.checkpoint() or {"next_offset": -1})["next_offset"] >= offset

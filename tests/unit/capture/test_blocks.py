@@ -31,7 +31,9 @@ def images(table, op, serial):
 
 
 @given(transactions, st.sets(st.integers(0, 60)))
-def test_every_row_comes_out_once_in_order_with_ordinals_and_the_end_mark_on_the_last_row_of_its_transaction(txs, takes):
+def test_every_row_comes_out_once_in_order_with_ordinals_and_the_end_mark_on_the_last_row_of_its_transaction(
+    txs, takes
+):
     builder, out, expected, step = BlockBuilder(), defaultdict(list), defaultdict(list), 0
     for position, tx in enumerate(txs, 1):
         builder.begin(Transaction(position, 0, str(position)))

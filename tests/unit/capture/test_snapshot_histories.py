@@ -20,8 +20,9 @@ from capture.snapshot.overlay import Overlay
 from capture.snapshot.track import Todo, Track
 from schemas.block import Op
 from schemas.positions import Phase, Positions, StartRecord, decode
-from tests.support import sim_capture
-from tests.support.sim_capture import Broken, SimPool, SimSource, World
+from tests.support import sim_parts
+from tests.support.sim_capture import World
+from tests.support.sim_parts import Broken, SimPool, SimSource
 
 HISTORIES = 120
 #: Within this many histories every mutant must have been caught; most are in the first ten.
@@ -207,10 +208,10 @@ def chunks_are_published_inside_transactions(m):
 
 
 def both_halves_of_a_key_change_share_an_ordinal(m):
-    def expand(block, original=sim_capture.expand):
+    def expand(block, original=sim_parts.expand):
         return [e._replace(order=e.order._replace(ordinal=e.order.ordinal // 2 * 2)) for e in original(block)]
 
-    m.setattr(sim_capture, "expand", expand)
+    m.setattr(sim_parts, "expand", expand)
 
 
 def a_transaction_end_is_its_position(m):
