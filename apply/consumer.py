@@ -6,6 +6,7 @@ assigned partition stays paused at its end until :meth:`TopicConsumer.start` is 
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,6 +29,9 @@ _log = structlog.get_logger()
 _AT_ONCE: Final = 20_000
 #: Seconds to wait for a broker's answer about a partition's first and last offset.
 _WATERMARK_S: Final = 10.0
+
+#: Seconds between two expulsions that one replica survives: sooner, and another one really bears its name.
+_EXPELLED_S: Final = 60.0
 
 _GAP: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own codes are spelled like this
 _NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
@@ -64,19 +68,22 @@ class TopicConsumer:
         assigned: Callable[[list[PartitionId]], None],
         revoked: Callable[[list[PartitionId]], None],
     ) -> None:
-        self._config = config
+        self._config, self._group = config, group
+        self._settings = _membership(instance, session_timeout_ms)
         self._assigned, self._revoked = assigned, revoked
         self._topics: frozenset[str] = frozenset()
+        self._mine: set[PartitionId] = set()
         self._paused: set[PartitionId] = set()
-        self._consumer: Consumer = kafka.consumer(config, group, **_membership(instance, session_timeout_ms))
+        self._expelled_at: float | None = None
+        self._consumer: Consumer = kafka.consumer(config, group, **self._settings)
 
     def subscribe(self, topics: Iterable[str]) -> bool:
         """Take part in the consumption of these topics; return whether that is news."""
         wanted = frozenset(topics)
         if wanted == self._topics or not wanted:
             return False
-        self._consumer.subscribe(sorted(wanted), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
         self._topics = wanted
+        self._join()
         return True
 
     def poll(self, wait_s: float) -> Poll:
@@ -145,18 +152,44 @@ class TopicConsumer:
             found.gaps.append(partition)
         elif error.code() in _NO_TOPIC:
             _log.warning("topic.gone", topic=partition.topic)
+        elif error.fatal():
+            self._join_anew(error)
         else:
             kafka.check(error, self._config)
 
+    def _join(self) -> None:
+        topics = sorted(self._topics)
+        self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+
+    def _join_anew(self, error: KafkaError) -> None:
+        """Begin again with a fresh client after the group expelled this one.
+
+        It takes a named member for two when a commit of before an outage arrives after the member has joined again.
+        """
+        now = time.monotonic()
+        if self._expelled_at is not None and now - self._expelled_at < _EXPELLED_S:
+            kafka.check(error, self._config)
+        self._expelled_at = now
+        _log.warning("group.expelled", error=error.str())
+        old, self._consumer = self._consumer, kafka.consumer(self._config, self._group, **self._settings)
+        self._revoked(list(self._mine))
+        self._mine, self._paused = set(), set()
+        old.close()
+        self._join()
+
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         partitions = [PartitionId(place.topic, place.partition) for place in places]
+        self._mine |= set(partitions)
         consumer.incremental_assign([TopicPartition(*partition, OFFSET_END) for partition in partitions])
         consumer.pause([TopicPartition(*partition) for partition in partitions])
         self._paused |= set(partitions)
         self._assigned(partitions)
 
     def _revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return  # the farewell of a client that was replaced
         partitions = [PartitionId(place.topic, place.partition) for place in places]
+        self._mine -= set(partitions)
         self._revoked(partitions)
         self._paused -= set(partitions)
         consumer.incremental_unassign(places)

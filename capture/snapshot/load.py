@@ -37,7 +37,8 @@ class Load:
     """The loading of one table in one run.
 
     ``fence`` marks where tracking began (rule 3). ``done`` are the chunks in the topic, ``out`` the ones asked for,
-    ``landed`` those that came in and wait for the stream to pass their ``upto``.
+    ``landed`` those that came in and wait for the stream to pass their ``upto``. Below ``cursor`` every chunk is done
+    or out.
     """
 
     fence: Mark
@@ -49,6 +50,7 @@ class Load:
     track: Track = field(default_factory=Track)
     out: dict[int, Asked] = field(default_factory=dict)
     landed: dict[int, ChunkRead] = field(default_factory=dict)
+    cursor: int = 0
 
     @classmethod
     def begin(cls, record: TableRecord, fence: Mark, spool: Path) -> Load:
@@ -57,7 +59,7 @@ class Load:
 
     def use(self, plan: Plan, chunks: int, *, same: bool) -> None:
         """Cut the table by ``plan``; unless it is the ``same`` as before, nothing read under the old one counts."""
-        self.plan, self.chunks = plan, chunks
+        self.plan, self.chunks, self.cursor = plan, chunks, 0
         if not same:
             self.done = set()
 
@@ -87,9 +89,10 @@ class Load:
         if self.plan is None:
             return None
         out = {asked.index for asked in self.out.values() if not asked.keys}
-        index = next((i for i in range(self.chunks) if i not in self.done and i not in out), None)
-        if index is not None:
-            return Asked(self.plan, index)
+        while self.cursor < self.chunks and (self.cursor in self.done or self.cursor in out):
+            self.cursor += 1
+        if self.cursor < self.chunks:
+            return Asked(self.plan, self.cursor)
         if not self.rows_in or not self.todo.keys or any(asked.keys for asked in self.out.values()):
             return None
         return Asked(self.plan, -1, tuple(sorted(self.todo.keys)[:KEYS_PER_REQUEST]))
@@ -111,6 +114,8 @@ class Load:
 
     def drop(self, ticket: int) -> None:
         """A chunk was published or is thrown away."""
-        self.out.pop(ticket, None)
+        asked = self.out.pop(ticket, None)
+        if asked is not None and not asked.keys and asked.index not in self.done:
+            self.cursor = min(self.cursor, asked.index)
         self.landed.pop(ticket, None)
         self.track.done(ticket)

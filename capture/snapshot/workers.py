@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
@@ -52,9 +55,12 @@ class WorkerPool:
         """Have a chunk read by the next idle worker."""
         if self._executor is None:
             context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context)
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin_worker)
         ticket = next(self._tickets)
-        self._out[ticket] = self._executor.submit(self._read, request)
+        try:
+            self._out[ticket] = self._executor.submit(self._read, request)
+        except BrokenExecutor:
+            raise self._broken() from None
         return ticket
 
     def finished(self) -> list[tuple[int, Outcome]]:
@@ -73,7 +79,25 @@ class WorkerPool:
         try:
             return future.result()
         except BrokenExecutor:
-            self._executor = None
-            return SourceUnavailable("a chunk worker ended unexpectedly")
+            return self._broken()
         except SourceError as error:
             return error
+
+    def _broken(self) -> SourceUnavailable:
+        self._executor = None
+        return SourceUnavailable("a chunk worker ended unexpectedly")
+
+
+def _begin_worker() -> None:
+    """Leave signals of the process group to the daemon, which ends its workers itself, and never outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_daemon, name="end-with-the-daemon", daemon=True).start()
+
+
+def _end_with_the_daemon() -> None:
+    """A daemon that is killed cannot end its workers, and a worker's queue never tells it."""
+    daemon = multiprocessing.parent_process()
+    if daemon is not None:
+        daemon.join()
+        os._exit(1)

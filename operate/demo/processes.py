@@ -41,17 +41,18 @@ class Daemon:
         self._record = record(folder, name)
         self._command = [*FERRYMAN, name, *arguments]
         self._child: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The process id of its present, or last, life."""
-        assert self._child is not None, "it was started"
-        return self._child.pid
+        self._wanted = False
 
     @property
     def running(self) -> bool:
         """Whether the process is alive."""
         return self._child is not None and self._child.poll() is None
+
+    def check(self) -> None:
+        """Raise DemoFailed if it ended by itself."""
+        if self._wanted and not self.running:
+            assert self._child is not None, "it was started"
+            raise DemoFailed(f"{self.name} ended by itself with exit code {self._child.returncode}")
 
     def start(self) -> None:
         """Start it; it leads a session of its own, so that Ctrl-C reaches the demo alone."""
@@ -61,16 +62,19 @@ class Daemon:
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         Identity.of(self._child.pid).write(self._record)
+        self._wanted = True
 
     def kill(self) -> None:
         """SIGKILL this one process, not its children: as the kernel's out-of-memory killer does it."""
         assert self._child is not None, "it was started"
+        self._wanted = False
         os.kill(self._child.pid, signal.SIGKILL)
         self._child.wait(KILL_TIMEOUT)
 
     def stop(self) -> int:
         """SIGTERM it and return its exit code."""
         assert self._child is not None, "it was started"
+        self._wanted = False
         self._child.send_signal(signal.SIGTERM)
         try:
             return self._child.wait(STOP_TIMEOUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 APPLICATION = "ferryman demo"
 TABLES = [f"public.{table}" for table in data.TABLES]
+#: Seconds between two transactions at the source, so that people can follow the day.
+PACE_S = 0.2
 #: Seconds for what takes a few on an idle machine.
 PATIENCE_S = 300.0
 
@@ -100,7 +103,7 @@ class Story:
         pipeline = self._open()
         totals = self._fill(files)
         self._check()
-        watch = Watch(pipeline, totals, self._display.see)
+        watch = Watch(pipeline, totals, self._display.see, self._check_daemons)
         try:
             self._copy(watch)
             self._play_the_day(watch)
@@ -215,6 +218,7 @@ class Story:
 
     def _play_next(self, scenes: Iterator[Scene], count: int = 1000) -> None:
         for _, scene in zip(range(count), scenes, strict=False):
+            time.sleep(PACE_S)
             rows = day.play(self._connection(), scene)
             self.outcome.changes += rows
             self.outcome.transactions += scene.commits
@@ -224,6 +228,10 @@ class Story:
         for daemon in (self._world.capture, self._world.apply):
             daemon.start()
             self._display.up(daemon.name)
+
+    def _check_daemons(self) -> None:
+        for daemon in (self._world.capture, self._world.apply):
+            daemon.check()
 
     def _stop_daemons(self) -> None:
         for daemon in (self._world.apply, self._world.capture):

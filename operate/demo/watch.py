@@ -107,12 +107,22 @@ class Picture:
 
 
 class Watch:
-    """Looks again and again until it is closed; ``totals`` are the rows of each table at the source's start."""
+    """Looks again and again until it is closed, and tells everything it sees.
 
-    def __init__(self, pipeline: Pipeline, totals: Mapping[str, int], tell: Callable[[Picture], None]) -> None:
+    ``totals`` are the rows of each table at the start of its copy. ``vital`` raises DemoFailed when there is no use in
+    waiting any longer.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        totals: Mapping[str, int],
+        tell: Callable[[Picture], None],
+        vital: Callable[[], None],
+    ) -> None:
         self.picture = Picture(rows={table: Row(table, total) for table, total in totals.items()})
         self._eyes = _Eyes(pipeline)
-        self._totals, self._tell = totals, tell
+        self._totals, self._tell, self._vital = totals, tell, vital
         self._news = threading.Condition()
         self._over = threading.Event()
         self._history: list[tuple[float, int]] = []
@@ -126,9 +136,12 @@ class Watch:
 
     def until(self, condition: Callable[[Picture], bool], what: str, timeout_s: float) -> Picture:
         """Return the first picture, from now on, that fulfils a condition; raises DemoFailed after ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
         with self._news:
-            if not self._news.wait_for(lambda: condition(self.picture), timeout_s):
-                raise DemoFailed(f"not within {timeout_s:.0f} s: {what}")
+            while not self._news.wait_for(lambda: condition(self.picture), 0.5):
+                self._vital()
+                if time.monotonic() > deadline:
+                    raise DemoFailed(f"not within {timeout_s:.0f} s: {what}")
             return self.picture
 
     def fresh(self) -> Picture:

@@ -131,16 +131,24 @@ class World:
     def _write(self) -> None:
         if not self.hot:
             return
-        address = self.random.choice(sorted(self.hot))
-        if address in self.source.rows and self.random.random() < 0.3:
+        address = self._address()
+        if address in self.source.rows and self.random.random() < 0.5:
             change = (address, None, None)
             del self.source.rows[address]
         else:
-            key = address if self.keyed else address // 50
+            key = address if self.keyed else address // 50 % 60
             change = (address, key, self.random.randrange(4))
             self.source.put(*change)
         self.log.append(change)
         self.committed += 1
+
+    def _address(self) -> int:
+        """Return where to write: at a row known to be written often, or one that has just been there or never was."""
+        if self.keyed or self.random.random() < 0.5:
+            return self.random.choice(sorted(self.hot))
+        if self.random.random() < 0.5:
+            self.next_address += 1
+        return self.next_address
 
     def _apply(self) -> None:
         if self.log:
