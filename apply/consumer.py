@@ -1,7 +1,7 @@
 """The topics' side: group membership, messages by partition, seeks and pauses. Where to read is never its decision.
 
-Kafka's group only says which replica applies a partition; the offset comes from the target's checkpoint. So a newly
-assigned partition stays paused at its end until :meth:`TopicConsumer.start` is told where to begin.
+Kafka's group only says which replica applies a partition; the offset comes from the target's checkpoint. So nothing of
+a newly assigned partition is read until :meth:`TopicConsumer.start` is told where to begin.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from apply.events import Raw
 from runtime import kafka
@@ -50,10 +50,13 @@ class PartitionId(NamedTuple):
 
 
 class Poll(NamedTuple):
-    """What one poll brought: messages by partition in offset order, and partitions whose next offset is gone."""
+    """What one poll brought: messages by partition in offset order, partitions whose next offset is not there, topics
+    that do not exist.
+    """
 
     messages: dict[PartitionId, list[Raw]]
     gaps: list[PartitionId]
+    gone: set[str]
 
 
 class TopicConsumer:
@@ -73,7 +76,8 @@ class TopicConsumer:
         self._assigned, self._revoked = assigned, revoked
         self._topics: frozenset[str] = frozenset()
         self._mine: set[PartitionId] = set()
-        self._paused: set[PartitionId] = set()
+        self._reading: set[PartitionId] = set()
+        self._holding = False
         self._expelled_at: float | None = None
         self._consumer: Consumer = kafka.consumer(config, group, **self._settings)
 
@@ -91,7 +95,7 @@ class TopicConsumer:
 
         Raises KafkaRefused when the brokers say no for good; what passes by itself is waited out.
         """
-        found = Poll(defaultdict(list), [])
+        found = Poll(defaultdict(list), [], set())
         first = self._consumer.poll(wait_s)
         if first is not None:
             for message in (first, *self._consumer.consume(_AT_ONCE, 0.0)):
@@ -99,23 +103,28 @@ class TopicConsumer:
         return found
 
     def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> None:
-        """Read a partition from an offset on.
-
-        By assigning it anew: a seek can lose against the look-up of the offset that was asked for before.
-        """
+        """Read a partition of ours from an offset on. ``leader_epoch``: of the message before it (KIP-320)."""
+        self.stop(partition)
         place = TopicPartition(*partition, offset)
         if leader_epoch is not None and leader_epoch >= 0:
             place = TopicPartition(*partition, offset, leader_epoch=leader_epoch)
-        self._consumer.incremental_unassign([TopicPartition(*partition)])
         self._consumer.incremental_assign([place])
+        self._reading.add(partition)
+        if self._holding:
+            self._consumer.pause([place])
 
-    def hold(self, wanted: set[PartitionId]) -> None:
-        """Have exactly these partitions paused."""
-        if pause := wanted - self._paused:
-            self._consumer.pause([TopicPartition(*partition) for partition in pause])
-        if resume := self._paused - wanted:
-            self._consumer.resume([TopicPartition(*partition) for partition in resume])
-        self._paused = set(wanted)
+    def stop(self, partition: PartitionId) -> None:
+        """Read no more of a partition; it stays ours."""
+        if partition in self._reading:
+            self._consumer.incremental_unassign([TopicPartition(*partition)])
+            self._reading.discard(partition)
+
+    def hold(self, wanted: bool) -> None:  # noqa: FBT001 - on or off
+        """Fetch nothing more for the time being, or go on."""
+        if wanted != self._holding:
+            places = [TopicPartition(*partition) for partition in self._reading]
+            (self._consumer.pause if wanted else self._consumer.resume)(places)
+            self._holding = wanted
 
     def bounds(self, partition: PartitionId) -> tuple[int, int]:
         """Return the first offset that is still there and the one after the last; raises KafkaUnavailable."""
@@ -151,7 +160,7 @@ class TopicConsumer:
         elif error.code() == _GAP:
             found.gaps.append(partition)
         elif error.code() in _NO_TOPIC:
-            _log.warning("topic.gone", topic=partition.topic)
+            found.gone.add(partition.topic)
         elif error.fatal():
             self._join_anew(error)
         else:
@@ -178,21 +187,15 @@ class TopicConsumer:
         self._join()
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        partitions = [PartitionId(place.topic, place.partition) for place in places]
-        self._mine |= set(partitions)
-        consumer.incremental_assign([TopicPartition(*partition, OFFSET_END) for partition in partitions])
-        consumer.pause([TopicPartition(*partition) for partition in partitions])
-        self._paused |= set(partitions)
-        self._assigned(partitions)
+        # To assign with some offset and to seek later would not do: the seek can lose against the first look-up.
+        consumer.incremental_assign([])
+        self._assigned([PartitionId(place.topic, place.partition) for place in places])
 
     def _revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        if consumer is not self._consumer:
-            return  # the farewell of a client that was replaced
         partitions = [PartitionId(place.topic, place.partition) for place in places]
-        self._mine -= set(partitions)
         self._revoked(partitions)
-        self._paused -= set(partitions)
-        consumer.incremental_unassign(places)
+        consumer.incremental_unassign([TopicPartition(*p) for p in partitions if p in self._reading])
+        self._reading -= set(partitions)
 
 
 def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]:

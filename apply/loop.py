@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apply.consumer import PartitionId, TopicConsumer
-    from apply.events import EventReader, Raw
+    from apply.events import EventReader
     from apply.evolution import Policy
     from apply.ownership import Ownership
     from apply.partition import Batch
@@ -76,13 +76,14 @@ class Loop:
         Raises Refused when the target or the brokers say no for good, FerrymanError for what must not be retried.
         """
         self._receive(wait_s)
-        self._parts.follow()
+        self._guarded(self._parts.follow)
         self._guarded(self._own)
+        full = sum(work.waiting.bytes for work in self._works.values()) > _WAITING_BYTES
         for partition, work in list(self._works.items()):
-            while (batch := self._next(work)) is not None:
+            while (batch := self._next(work, spill=full)) is not None:
                 if not self._apply(partition, work, batch):
                     break
-        self._pause_and_resume()
+        self._parts.consumer.hold(full)
         self._parts.consumer.note(self._applied)
         self._applied = {}
 
@@ -98,9 +99,11 @@ class Loop:
         for partition, messages in found.messages.items():
             work = self._works.get(partition)
             if work is not None and work.started and work.poison is None:
-                self._take_in(work, messages)
+                work.take_in(self._parts.reader, messages)
         for partition in found.gaps:
             self._guarded(partial(self._gap, partition))
+        for topic in found.gone:
+            self._guarded(partial(self._parts.ownership.gone, self._session, topic))
         if found.messages:
             failpoints.hit("apply.polled")
 
@@ -112,10 +115,6 @@ class Loop:
 
     def _own(self) -> None:
         """Take over what is new, read on what may be read again, and note which snapshots are complete."""
-        now = time.monotonic()
-        for work in self._works.values():
-            if work.blocked and work.retry_at <= now:
-                work.blocked = work.tried = False
         ownership = self._parts.ownership
         ownership.take_over(self._session)
         ownership.start(self._parts.consumer)
@@ -135,22 +134,10 @@ class Loop:
             self._retry_at = time.monotonic() + self._retry.next()
             _log.warning("target.retry", error=postgres.describe(error))
 
-    def _take_in(self, work: Work, messages: list[Raw]) -> None:
-        """Decode messages into waiting events; those before the place that we asked for are of an earlier fetch."""
-        fresh = [raw for raw in messages if raw.offset >= work.partition.position]
-        if not fresh:
-            return
-        decoded = self._parts.reader.read(fresh)
-        for received, size in decoded.events:
-            work.partition.add(received, size)
-        work.poison = decoded.poison
-        work.leader_epoch = fresh[-1].leader_epoch
-        work.partition.reach(decoded.poison.offset if decoded.poison else fresh[-1].offset + 1)
-
-    def _next(self, work: Work) -> Batch | None:
+    def _next(self, work: Work, *, spill: bool) -> Batch | None:
         if work.checkpoint is None or work.blocked or time.monotonic() < work.retry_at:
             return None
-        batch = work.partition.take(work.limit, spill=self._is_full())
+        batch = work.partition.take(work.limit, spill=spill)
         if batch is None and work.poison is not None:
             self._halt(work, Halt("blocked", work.poison.reason, "ferryman resync: the table is copied anew"))
         return batch
@@ -241,20 +228,10 @@ class Loop:
     def _halt(self, work: Work, halt: Halt) -> None:
         """The table stands still; it is read again from its checkpoint now and then, and so goes on by itself."""
         _log.error("table.blocked", table=work.table, reason=halt.reason, fix=halt.fix)
-        work.rewind()
-        work.blocked, work.state = True, halt.state
-        work.retry_at = time.monotonic() + work.slow.next()
+        work.block(halt.state, time.monotonic() + work.slow.next())
 
         def record() -> None:
             state.halted(self._session, work.place, work.table, halt)
             self._session.commit()
 
         self._guarded(record)
-
-    def _is_full(self) -> bool:
-        return sum(work.partition.bytes for work in self._works.values()) > _WAITING_BYTES
-
-    def _pause_and_resume(self) -> None:
-        full = self._is_full()
-        idle = {p for p, work in self._works.items() if full or work.blocked or not work.started}
-        self._parts.consumer.hold(idle)

@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import structlog
+from confluent_kafka import KafkaException
 
 from apply import control
 from apply.consumer import TopicConsumer, group_of
@@ -66,8 +67,11 @@ def _wire(
     resources.callback(consumer.close)
 
     def follow() -> None:
-        if tail.poll():
-            consumer.subscribe(ownership.learn(tail.positions))
+        try:
+            if tail.poll():
+                consumer.subscribe(ownership.learn(tail.positions))
+        except KafkaException as error:
+            raise kafka.unavailable(error, brokers) from None
 
     reader = EventReader(SchemaReader(brokers, name).get)
     loop = Loop(Parts(consumer, ownership, reader, follow, open_session, settings.evolution))

@@ -80,10 +80,13 @@ class Ownership:
                 self._take_over(session, work, topic_id)
 
     def start(self, consumer: TopicConsumer) -> None:
-        """Begin to read what was taken over and does not stand still."""
+        """Begin to read what was taken over, and what must be read from another place than so far."""
+        now = time.monotonic()
         for partition, work in self.works.items():
-            if work.checkpoint is not None and not work.started and not work.blocked:
-                consumer.start(partition, work.partition.position, work.checkpoint.leader_epoch)
+            if work.blocked and work.retry_at <= now:
+                work.unblock()
+            if work.checkpoint is not None and not work.started:
+                consumer.start(partition, work.waiting.position, work.checkpoint.leader_epoch)
                 work.started = True
 
     def note_loaded(self, session: Session) -> None:
@@ -111,8 +114,19 @@ class Ownership:
         if wanted > high:
             gone = f"topic {work.place.topic} ends at offset {high}, before {wanted}, which is applied already"
         self._await_snapshot(session, work, gone)
+        work.rewind()
+        work.unblock()
         work.partition.rewind(low, work.checkpoint.order_key)
-        work.started = False
+
+    def gone(self, session: Session, topic: str) -> None:
+        """The topic does not exist: record it for a table that was applied before, once."""
+        name, _ = self._tables.get(topic, (topic, None))
+        recorded = state.read(session, self._pipeline, name)
+        if recorded is not None and recorded.state != "needs_resync":
+            halt = Halt("needs_resync", f"topic {topic} does not exist any more", f"ferryman resync {name}")
+            state.halted(session, Place(self._pipeline, topic, 0), name, halt)
+            _log.error("table.needs_resync", table=name, reason=halt.reason)
+        session.commit()
 
     def _take_over(self, session: Session, work: Work, topic_id: str) -> None:
         work.topic_id = topic_id
@@ -134,7 +148,7 @@ class Ownership:
     def _await_snapshot(self, session: Session, work: Work, reason: str) -> None:
         work.partition.awaiting = True
         work.state = "needs_resync"
-        halt = Halt("needs_resync", reason, f"ferryman resync: {work.table} is copied anew")
+        halt = Halt("needs_resync", reason, f"ferryman resync {work.table}")
         state.halted(session, work.place, work.table, halt)
         session.commit()
         _log.error("table.needs_resync", table=work.table, reason=reason)
@@ -142,4 +156,4 @@ class Ownership:
     def _tell(self, work: Work) -> None:
         name, loaded = self._tables.get(work.place.topic, (work.table, None))
         work.table = name
-        work.partition.note_loaded(loaded)
+        work.note_loaded(loaded)

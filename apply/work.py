@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from apply.partition import Partition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apply.checkpoint import Checkpoint, Place
-    from apply.events import Poison
+    from apply.events import EventReader, Poison, Raw
     from apply.session import Session
 
 
@@ -43,6 +45,10 @@ class Work:
 
     ``session`` is the partition's own while a target transaction stays open over several batches. ``limit`` shrinks
     while a failing batch is halved. ``tried`` and ``rebuild``: the batch at hand failed once, and how it is tried now.
+    ``started``: it is being read, from ``waiting.position`` on.
+
+    While the table is ``blocked``, ``scout`` reads ahead for a new snapshot, which makes everything before it moot;
+    at ``retry_at`` the batch that failed is tried once more instead.
     """
 
     place: Place
@@ -52,6 +58,7 @@ class Work:
     checkpoint: Checkpoint | None = None
     partition: Partition = field(default_factory=lambda: Partition(0, None))
     session: Session | None = None
+    scout: Partition | None = None
     poison: Poison | None = None
     limit: int = 0
     tried: bool = False
@@ -67,12 +74,56 @@ class Work:
     def __post_init__(self) -> None:
         self.limit = self.batch_rows
 
+    @property
+    def waiting(self) -> Partition:
+        """What takes in the messages that are read now."""
+        return self.scout if self.blocked and self.scout is not None else self.partition
+
+    def take_in(self, reader: EventReader, messages: Sequence[Raw]) -> None:
+        """Decode messages into waiting events; those before the place that was asked for are of an earlier fetch."""
+        partition = self.waiting
+        fresh = [raw for raw in messages if raw.offset >= partition.position]
+        while fresh:
+            self.leader_epoch = fresh[-1].leader_epoch
+            decoded = reader.read(fresh)
+            for received, size in decoded.events:
+                partition.add(received, size)
+            if decoded.poison is None:
+                partition.reach(fresh[-1].offset + 1)
+                break
+            partition.reach(decoded.poison.offset)
+            if not partition.awaiting:
+                self.poison = decoded.poison
+                break
+            # What cannot be read before a new snapshot does not matter.
+            partition.reach(decoded.poison.offset + 1)
+            fresh = [raw for raw in fresh if raw.offset > decoded.poison.offset]
+        if self.blocked and not partition.awaiting:
+            self.partition, self.scout, self.blocked, self.retry_at = partition, None, False, 0.0
+
     def succeeded(self) -> None:
         """A batch was committed: back to full size, step by step."""
         self.limit = min(self.batch_rows, self.limit * 2)
         self.tried = self.rebuild = self.blocked = False
+        self.scout = None
         self.retry.reset()
         self.slow.reset()
+
+    def block(self, state: str, retry_at: float) -> None:
+        """Apply nothing until then, and read ahead for a new snapshot meanwhile."""
+        self.rewind()
+        if self.scout is None:
+            self.scout = Partition(self.partition.position, self.partition.mark, awaiting=True)
+        self.blocked, self.state, self.retry_at = True, state, retry_at
+
+    def unblock(self) -> None:
+        """Try the batch that failed once more."""
+        self.blocked = self.tried = self.rebuild = self.started = False
+
+    def note_loaded(self, order: bytes | None) -> None:
+        """Capture says that the table's snapshot is complete at this order key."""
+        for partition in filter(None, (self.partition, self.scout)):
+            partition.note_loaded(order)
 
     def rewind(self) -> None:
         """Forget everything above the checkpoint; it is read and applied again."""

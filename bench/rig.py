@@ -100,7 +100,7 @@ class Daemon:
     def __init__(self, command: list[str], log: Path) -> None:
         self._log = log.with_suffix(".log")
         with self._log.open("ab") as output:
-            environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+            environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
             self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         self.pid = self._process.pid
 

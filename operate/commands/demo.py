@@ -14,13 +14,11 @@ from operate.demo import display, summary, world
 from operate.demo.errors import DemoFailed
 from operate.demo.story import Outcome, Story
 from operate.output import emit
-from runtime import config, positions
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from operate.demo.display import Display
-    from operate.demo.world import World
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +52,7 @@ def demo(
 
 def _run(shown: Display, *, keep: bool) -> Outcome:
     """Tell the story, and leave nothing behind unless it is to be kept, whatever happens."""
-    here = world.World(shown.say)
+    here = world.World(shown.note)
     kept = False
     try:
         story = Story(here, shown)
@@ -66,7 +64,7 @@ def _run(shown: Display, *, keep: bool) -> Outcome:
         if keep:
             here.keep()
             kept = True
-            _show_way_around(shown.console, here)
+            summary.show_way_around(shown.console, here)
     finally:
         if not kept:
             here.remove()
@@ -78,11 +76,6 @@ def _tell(story: Story) -> None:
         story.tell()
     except DemoFailed as failure:
         story.outcome.failure = str(failure)
-
-
-def _show_way_around(console: Console, here: World) -> None:
-    pipeline = config.load(here.file, {"kafka"})
-    summary.show_way_around(console, here, positions.read(pipeline.kafka, pipeline.pipeline).stream)
 
 
 def _stop(json: bool) -> None:  # noqa: FBT001 - it is the flag

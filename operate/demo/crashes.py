@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from operate.demo.errors import DemoFailed
 from operate.demo.processes import Stopwatch
@@ -11,9 +12,15 @@ from operate.demo.processes import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import psycopg
+
     from operate.demo.processes import Daemon
     from operate.demo.watch import Picture, Watch
     from operate.local.stack import Stack
+
+#: Sessions of apply that have written something which is not committed.
+_WRITING = """
+SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'ferryman apply%' AND backend_xid IS NOT NULL"""
 
 #: Seconds after which a part that was started again must have made progress.
 PATIENCE_S = 60.0
@@ -78,6 +85,16 @@ def strike(part: Part, moment: str, watch: Watch, meanwhile: Callable[[], None])
     what = f"the {part.name} makes no progress after its restart"
     now = watch.until(lambda picture: part.sign(before, picture) is not None, what, PATIENCE_S)
     return Crash(part.name, moment, down, back.seconds, part.sign(before, now) or "")
+
+
+def until_writing(target: psycopg.Connection[Any], timeout_s: float) -> bool:
+    """Return as soon as apply has an open transaction that has written; False if there was none for so long."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        row = target.execute(_WRITING).fetchone()
+        if row is not None and row[0]:
+            return True
+    return False
 
 
 def _resumed(before: Picture, now: Picture) -> str | None:

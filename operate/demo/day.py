@@ -39,6 +39,11 @@ class Scene:
     commits: bool = True
 
 
+def scenes() -> list[Scene]:
+    """Return the whole day in order."""
+    return [*night(), *(scene for number in range(FIRST_HOUR, LAST_HOUR + 1) for scene in hour(number)), *evening()]
+
+
 def night() -> list[Scene]:
     """Return what happens before the first departure, while the tables are still being copied."""
     return [

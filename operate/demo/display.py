@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: Between two lines of progress where there is no terminal, in seconds.
 _LINE_EVERY_S: Final = 5.0
 #: Lines that everything but the list of events takes.
-_HEIGHT_OF_THE_REST: Final = 18
+_HEIGHT_OF_THE_REST: Final = 17
 _PARTS: Final = ("source PostgreSQL", "capture", "Kafka broker", "apply", "target PostgreSQL")
 
 
@@ -57,7 +57,11 @@ class Display(ABC):
 
     @abstractmethod
     def say(self, text: str) -> None:
-        """Something happened."""
+        """Something happened; ``text`` is rich markup."""
+
+    def note(self, text: str) -> None:
+        """Something happened, in plain text."""
+        self.say(escape(text))
 
     @abstractmethod
     def scene(self, clock: str, title: str, rows: int) -> None:
@@ -206,9 +210,9 @@ class Screen(Display):
 
 
 def _headline(state: _State, elapsed: float) -> RenderableType:
-    line = Table.grid(expand=True)
-    line.add_column()
-    line.add_column(justify="right")
+    line = Table.grid(expand=True, padding=(0, 1))
+    line.add_column(no_wrap=True, overflow="ellipsis")
+    line.add_column(justify="right", no_wrap=True, min_width=24)
     line.add_row(
         f"[bold]ferryman demo[/] · {escape(state.act)}", f"8 Feb 2013 [cyan]{state.clock}[/] · {elapsed:.0f} s"
     )
@@ -221,11 +225,11 @@ _LOOKS: Final = {"off": ("dim", "·"), "up": ("green", "●"), "killed": ("bold 
 def _pipeline(state: _State) -> RenderableType:
     picture = state.picture
     figures = {
-        "source PostgreSQL": f"{state.changes:,} changes",
-        "capture": f"run {picture.run}" if picture.run else "",
-        "Kafka broker": f"{picture.messages:,} messages",
-        "apply": f"{picture.rate:,.0f} events/s",
-        "target PostgreSQL": f"{picture.next_offset:,} applied",
+        "source PostgreSQL": f"{state.changes:,}\nchanges",
+        "capture": f"{picture.run or '-'}\nrun",
+        "Kafka broker": f"{picture.messages:,}\nmessages",
+        "apply": f"{picture.rate:,.0f}\nevents/s",
+        "target PostgreSQL": f"{picture.next_offset:,}\napplied",
     }
     row = Table.grid(expand=True)
     cells: list[RenderableType] = []
@@ -242,12 +246,13 @@ def _pipeline(state: _State) -> RenderableType:
 
 
 def _tables(picture: Picture) -> RenderableType:
-    table = Table.grid(padding=(0, 2), expand=True)
-    for name in ("table", "copied", "rows", "messages", "inserts", "updates", "deletes", "state"):
-        table.add_column(name, justify="left" if name in ("table", "copied", "state") else "right", no_wrap=True)
+    table = Table.grid(padding=(0, 1), expand=True)
+    for name in ("table", "in the target", "rows", "messages", "insert", "update", "delete", "state"):
+        table.add_column(name, justify="left" if name in ("table", "in the target", "state") else "right", no_wrap=True)
+    table.columns[1].ratio = 1
     table.add_row(*(Text(c.header, style="dim") if isinstance(c.header, str) else "" for c in table.columns))
     for row in picture.rows.values():
-        bar = ProgressBar(total=max(1, row.total), completed=min(row.copied, row.total), width=18)
+        bar = ProgressBar(total=max(1, row.total), completed=min(row.copied, row.total))
         counts = (row.copied, row.messages, row.inserts, row.updates, row.deletes)
         state = row.apply if row.apply != "pending" else row.capture
         table.add_row(row.table.removeprefix("public."), bar, *(f"{n:,}" for n in counts), state)
@@ -260,7 +265,7 @@ def _tables(picture: Picture) -> RenderableType:
 
 def _events(events: list[tuple[float, str]]) -> RenderableType:
     lines = Table.grid(padding=(0, 1))
-    lines.add_column(justify="right", style="dim", no_wrap=True)
+    lines.add_column(justify="right", style="dim", no_wrap=True, min_width=5)
     lines.add_column(no_wrap=True, overflow="ellipsis")
     for at, text in events:
         lines.add_row(f"{at:.1f}", text)

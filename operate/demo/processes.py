@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from operate.demo.errors import DemoFailed
 from operate.local import process
@@ -22,23 +26,25 @@ FERRYMAN = (sys.executable, "-P", "-m", "operate.main")
 #: Seconds that a daemon may take to end after SIGTERM, and a process to vanish after SIGKILL.
 STOP_TIMEOUT, KILL_TIMEOUT = 30.0, 10.0
 LAST_WORDS_LINES = 12
+_HTTP = re.compile(r'"http": "([^"]+)"')
 
 
-def environment() -> dict[str, str]:
-    """Return our environment without what would steer the daemons: libpq's variables, failpoints, ports."""
-    return process.clean_environment(("PG", "FERRYMAN_"))
+#: The environment variable by which all processes of a demo are found, those of a killed parent, too.
+MARK = "FERRYMAN_DEMO"
+
+
+def environment(mark: str = "") -> dict[str, str]:
+    """Return our environment without what would steer ferryman: libpq's variables, failpoints, ports."""
+    return process.clean_environment(("PG", "FERRYMAN_")) | ({MARK: mark} if mark else {})
 
 
 class Daemon:
-    """One daemon: started, killed and stopped, any number of times. ``log`` has the output of all its lives.
-
-    Its identity is recorded beside the log, so that a later program can end it.
-    """
+    """One daemon: started, killed and stopped, any number of times. ``log`` has the output of all its lives."""
 
     def __init__(self, name: str, folder: Path, *arguments: str) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._record = record(folder, name)
+        self._mark = str(folder)
         self._command = [*FERRYMAN, name, *arguments]
         self._child: subprocess.Popen[bytes] | None = None
         self._wanted = False
@@ -58,10 +64,9 @@ class Daemon:
         """Start it; it leads a session of its own, so that Ctrl-C reaches the demo alone."""
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
-                self._command, env=environment(), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
+                self._command, env=environment(self._mark), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        Identity.of(self._child.pid).write(self._record)
         self._wanted = True
 
     def kill(self) -> None:
@@ -81,6 +86,13 @@ class Daemon:
         except subprocess.TimeoutExpired:
             raise DemoFailed(f"{self.name} did not end within {STOP_TIMEOUT:.0f} s after SIGTERM") from None
 
+    @property
+    def address(self) -> str | None:
+        """Where it answers /metrics, as its log says."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        found = [match[1] for line in lines if (match := _HTTP.search(line))]
+        return found[-1] if found else None
+
     def last_words(self) -> str:
         """Return the end of its log."""
         if not self.log.exists():
@@ -88,18 +100,12 @@ class Daemon:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LAST_WORDS_LINES:])
 
 
-def record(folder: Path, name: str) -> Path:
-    """Return where the identity of a daemon is kept."""
-    return folder / f"{name}.process"
-
-
 def end(folder: Path) -> None:
-    """Kill every daemon that was started in ``folder``, by whichever program, children included."""
-    for path in folder.glob("*.process"):
-        identity = Identity.read(path)
-        if identity is not None:
-            process.kill(identity)
-        path.unlink(missing_ok=True)
+    """Kill every process that descends from a daemon of ``folder``, whoever started it and whatever died meanwhile."""
+    for each in psutil.process_iter():
+        with suppress(psutil.Error):
+            if each.environ().get(MARK) == str(folder):
+                process.kill(Identity.of(each.pid))
 
 
 def ask(*arguments: str | Path, timeout_s: float) -> tuple[int, dict[str, Any]]:

@@ -94,9 +94,9 @@ ALTER TABLE public.flights REPLICA IDENTITY FULL;
 CREATE INDEX ON public.flights (month, day, hour);
 
 CREATE SCHEMA ahead;
-CREATE UNLOGGED TABLE ahead.flights (LIKE public.flights);
-CREATE UNLOGGED TABLE ahead.weather (LIKE public.weather);
-CREATE UNLOGGED TABLE ahead.airports (LIKE public.airports);
+CREATE TABLE ahead.flights (LIKE public.flights);
+CREATE TABLE ahead.weather (LIKE public.weather);
+CREATE TABLE ahead.airports (LIKE public.airports);
 """
 
 #: Takes the day's rows out again, into the schema ahead. A copy of the airports is kept there for their reload.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,9 @@ from operate.local import kafka, maven
 from runtime import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from operate.demo.checks import Equality, Reapplied
     from operate.demo.crashes import Crash, Part
     from operate.demo.data import DataSet
-    from operate.demo.day import Scene
     from operate.demo.display import Display
     from operate.demo.watch import Picture
     from operate.demo.world import World
@@ -32,6 +30,8 @@ APPLICATION = "ferryman demo"
 TABLES = [f"public.{table}" for table in data.TABLES]
 #: Seconds between two transactions at the source, so that people can follow the day.
 PACE_S = 0.2
+#: Seconds to wait for apply to be in the middle of a transaction.
+BUSY_S = 3.0
 #: Seconds for what takes a few on an idle machine.
 PATIENCE_S = 300.0
 
@@ -87,6 +87,7 @@ class Story:
         self.outcome = Outcome()
         self._world, self._display = world, display
         self._source: psycopg.Connection[Any] | None = None
+        self._ahead = deque(day.scenes())
 
     def tell(self) -> None:
         """Run all acts; raises DemoFailed when a promise is broken, FerrymanError when a system is missing."""
@@ -116,8 +117,8 @@ class Story:
 
     def _download(self) -> DataSet:
         self._display.act("downloads, the first time only")
-        files = data.fetch(self._display.say)
-        maven.download(f"Apache Kafka {kafka.VERSION}", kafka.ARTIFACTS, kafka.SIZE, self._display.say)
+        files = data.fetch(self._display.note)
+        maven.download(f"Apache Kafka {kafka.VERSION}", kafka.ARTIFACTS, kafka.SIZE, self._display.note)
         return files
 
     def _open(self) -> Pipeline:
@@ -129,46 +130,46 @@ class Story:
 
     def _fill(self, files: DataSet) -> dict[str, int]:
         self._display.act("filling the source: all flights that left New York in 2013, but one day")
-        return source_tables.create(self._connection(), files, self._display.say)
+        return source_tables.create(self._connection(), files, self._display.note)
 
     def _check(self) -> None:
         code, document = processes.ask("check", self._world.file, timeout_s=PATIENCE_S)
         if code:
             raise DemoFailed(f"`ferryman check` finds faults: {document}")
-        self._display.say("`ferryman check` finds no fault")
+        self._display.note("`ferryman check` finds no fault")
 
     def _copy(self, watch: Watch) -> None:
         """The snapshot, with changes while it runs, and both daemons killed in the middle of the largest table."""
         self._display.act("copying five tables, while the night of 8 February begins")
         self._start_daemons()
-        night = iter(day.night())
-        self._play_next(night, 3)
+        self._play_until("00:00")
         total = watch.picture.rows["public.flights"].total
         watch.until(lambda p: p.rows["public.flights"].messages > 0.3 * total, "flights in the topic", PATIENCE_S)
         self._must_be_copying(watch.picture, "capture")
-        self._strike(watch, crashes.daemon(self._world.capture), "while it copies flights", night, 3)
+        self._strike(watch, crashes.daemon(self._world.capture), "while it copies flights", "03:00")
         watch.until(lambda p: p.rows["public.flights"].copied > 0.2 * total, "flights in the target", PATIENCE_S)
+        moment = f"while it fills flights{self._until_writing()}"
         self._must_be_copying(watch.picture, "apply")
-        self._strike(watch, crashes.daemon(self._world.apply), "while it fills flights", night, 2)
-        self._play_next(night)
+        self._strike(watch, crashes.daemon(self._world.apply), moment, "03:30")
+        self._play_until("04:45")
         watch.until(lambda p: p.loaded, "all tables are copied", PATIENCE_S)
-        self._display.say(f"all {watch.picture.copied:,} rows are copied")
+        self._display.note(f"all {watch.picture.copied:,} rows are copied")
 
     def _play_the_day(self, watch: Watch) -> None:
         """Hour by hour; whatever is dead at the moment, the application at the source goes on."""
         self._display.act("8 February 2013: a blizzard closes the airports of New York")
-        world, hours = self._world, iter(_hours())
-        self._play_next(hours, 4)
-        self._strike(watch, crashes.daemon(world.capture), "in the morning rush", hours, 3)
-        self._play_next(hours, 2)
-        self._strike(watch, crashes.daemon(world.apply), "right after new columns came", hours, 3)
-        self._play_next(hours, 1)
-        self._strike(watch, crashes.server(world.stack, "kafka"), "as the evening is withdrawn", hours, 3)
-        self._play_next(hours, 2)
-        self._strike(watch, crashes.server(world.stack, "target"), "in the middle of the storm", hours, 3)
-        self._play_next(hours, 2)
-        self._strike(watch, crashes.server(world.stack, "postgresql"), "in the night", hours, 0)
-        self._play_next(hours)
+        stack = self._world.stack
+        self._play_until("07:30")
+        self._strike(watch, crashes.daemon(self._world.capture), "in the morning rush", "10:00")
+        self._play_until("11:00")
+        self._strike(watch, crashes.daemon(self._world.apply), "right after new columns came", "13:30")
+        self._play_until("14:00")
+        self._strike(watch, crashes.server(stack, "kafka"), "as the evening is withdrawn", "15:30")
+        self._play_until("17:00")
+        self._strike(watch, crashes.server(stack, "target"), "in the middle of the storm", "20:00")
+        self._play_until("22:00")
+        self._strike(watch, crashes.server(stack, "postgresql"), "in the night", "22:00")
+        self._play_until("24:00")
 
     def _prove_equality(self) -> None:
         self._display.act("is everything there, and the same?")
@@ -176,11 +177,13 @@ class Story:
         code, document = processes.ask("validate", self._world.file, timeout_s=PATIENCE_S)
         self.outcome.validated = code == 0 and document.get("equal") is True
         verdict = "all tables are equal" if self.outcome.validated else f"differences: {document}"
-        self._display.say(f"`ferryman validate`: {verdict}")
+        self._display.note(f"`ferryman validate`: {verdict}")
         with self._target() as target:
             self.outcome.equalities = [checks.compare(self._connection(), target, table) for table in TABLES]
         self.outcome.rows = sum(one.rows for one in self.outcome.equalities)
-        self._display.say(f"every value compared by COPY: {self.outcome.rows:,} rows, {self.outcome.mismatches} differ")
+        self._display.note(
+            f"every value compared by COPY: {self.outcome.rows:,} rows, {self.outcome.mismatches} differ"
+        )
 
     def _prove_restart(self, watch: Watch) -> None:
         """A stop and a start in good order publish and apply nothing again."""
@@ -195,29 +198,36 @@ class Story:
             self.outcome.reapplied = checks.since(target, NAME, TABLES, before)
             self.outcome.republished = watch.fresh().messages - seen.messages
         again = self.outcome.reapplied
-        self._display.say(
+        self._display.note(
             f"after the restart: {self.outcome.republished} messages published, {again.events} events applied, "
             f"{again.rows} row versions written"
         )
 
     # --- what the acts are made of -----------------------------------------------------------------------------------
 
-    def _strike(self, watch: Watch, part: Part, moment: str, scenes: Iterator[Scene], count: int) -> None:
+    def _strike(self, watch: Watch, part: Part, moment: str, meanwhile_until: str) -> None:
         def meanwhile() -> None:
             self._display.died(part.name, moment)
-            self._play_next(scenes, count)
+            self._play_until(meanwhile_until)
 
         crash = crashes.strike(part, moment, watch, meanwhile)
         self.outcome.crashes.append(crash)
         self._display.returned(crash)
+
+    def _until_writing(self) -> str:
+        """Wait for a moment in which apply has written and not committed; return how to say so."""
+        with self._target() as target:
+            return ", in an open transaction" if crashes.until_writing(target, BUSY_S) else ""
 
     def _must_be_copying(self, picture: Picture, daemon: str) -> None:
         row = picture.rows["public.flights"]
         if (row.capture if daemon == "capture" else row.apply) == "streaming":
             raise DemoFailed(f"{daemon} had copied all flights before it could be killed")
 
-    def _play_next(self, scenes: Iterator[Scene], count: int = 1000) -> None:
-        for _, scene in zip(range(count), scenes, strict=False):
+    def _play_until(self, clock: str) -> None:
+        """Play at the source what has not been played yet, up to a time of the day."""
+        while self._ahead and self._ahead[0].clock <= clock:
+            scene = self._ahead.popleft()
             time.sleep(PACE_S)
             rows = day.play(self._connection(), scene)
             self.outcome.changes += rows
@@ -238,7 +248,7 @@ class Story:
             code = daemon.stop()
             if code:
                 raise DemoFailed(f"{daemon.name} ended with exit code {code} after SIGTERM")
-        self._display.say("capture and apply ended with exit code 0 after SIGTERM, and start again")
+        self._display.note("capture and apply ended with exit code 0 after SIGTERM, and start again")
 
     def _wait_until_caught_up(self) -> None:
         code, document = processes.ask(
@@ -246,7 +256,7 @@ class Story:
         )
         if code:
             raise DemoFailed(f"`ferryman wait --for caught-up`: {document.get('reason') or document}")
-        self._display.say(f"`ferryman wait --for caught-up`: after {document['waited_seconds']:.1f} s")
+        self._display.note(f"`ferryman wait --for caught-up`: after {document['waited_seconds']:.1f} s")
 
     def _connection(self) -> psycopg.Connection[Any]:
         """Return the application's connection to the source; a new one after the source was killed."""
@@ -257,11 +267,6 @@ class Story:
 
     def _target(self) -> psycopg.Connection[Any]:
         return postgres.connect(self._world.target, application_name=APPLICATION, autocommit=True)
-
-
-def _hours() -> list[Scene]:
-    """Return the day from the first departure on."""
-    return [*(scene for hour in range(day.FIRST_HOUR, 24) for scene in day.hour(hour)), *day.evening()]
 
 
 def _alive(connection: psycopg.Connection[Any]) -> bool:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from operate.demo.story import Outcome
     from operate.demo.world import World
-    from schemas.positions import StreamRecord
 
 
 def show(console: Console, outcome: Outcome) -> None:
@@ -72,7 +71,7 @@ def show_logs(console: Console, world: World) -> None:
         console.print(daemon.last_words(), markup=False, highlight=False, soft_wrap=True)
 
 
-def show_way_around(console: Console, world: World, stream: StreamRecord | None) -> None:
+def show_way_around(console: Console, world: World) -> None:
     """Print how to look at a pipeline that was kept, and how to end it."""
     file = shlex.quote(str(world.file))
     lines = [
@@ -84,8 +83,7 @@ def show_way_around(console: Console, world: World, stream: StreamRecord | None)
         ("compare again", f"ferryman validate {file}"),
         ("logs", f"tail -f {world.capture.log} {world.apply.log}"),
     ]
-    if stream is not None and stream.address:
-        lines.append(("capture's metrics", f"curl http://{stream.address}/metrics"))
+    lines += [(f"{d.name}'s metrics", f"curl http://{d.address}/metrics") for d in (world.capture, world.apply)]
     lines.append(("end and delete it", "ferryman demo --stop"))
     table = Table.grid(padding=(0, 2))
     for what, command in lines:

@@ -4,10 +4,10 @@ A round reads the ids in doubt at the source, waits until everything committed b
 target, and reads the source again. The target then shows the source's state at some moment between the two readings:
 
 - it equals any state that the source was seen in meanwhile: the id is in order;
-- the source's rows were not written meanwhile (same version), and the target differs: the id differs, exactly;
-- the source has no such rows in either reading, which proves less, because rows may have come and gone between them:
-  the id differs if in the round before, too, the source had none and the target the very same version of its rows.
-  Rows that were deleted at the source before this round's wait are gone from the target, or written anew, after it;
+- the id is a unique key, the source has its row, and the row was not written meanwhile (same version): the id differs;
+- the source's rows are the same versions in both readings, or there are none. That proves less, because rows may have
+  come and gone between them. But such rows would be gone from the target in the next round, for their deletion came
+  before that round's wait: if the target then has the very versions of this round, the id differs;
 - otherwise another round must tell.
 """
 
@@ -24,17 +24,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Doubts:
-    """The ids in doubt of one batch. Feed rounds until :attr:`pending` is empty or patience ends."""
+    """The ids in doubt of one batch. Feed rounds until :attr:`pending` is empty or patience ends.
+
+    ``pending`` holds, by id, the target's version in the last round if the source held still in it. ``unique``: an id
+    has one row at most at the source.
+    """
 
     pending: dict[Id, str | None]
+    unique: bool
     findings: list[Finding] = field(default_factory=list)
     _seen: dict[Id, set[Sum]] = field(default_factory=dict)
     _first: dict[Id, Seen] = field(default_factory=dict)
 
     @classmethod
-    def about(cls, ids: Iterable[Id]) -> Doubts:
+    def about(cls, ids: Iterable[Id], *, unique: bool) -> Doubts:
         """Begin with these ids."""
-        return cls(dict.fromkeys(ids))
+        return cls(dict.fromkeys(ids), unique)
 
     def begin(self, source: Mapping[Id, Seen]) -> None:
         """Begin a round with a reading of the source."""
@@ -56,13 +61,13 @@ class Doubts:
             there, last = target.get(one, ABSENT), source.get(one, ABSENT)
             if there.sum in self._seen[one]:
                 del self.pending[one]
-            elif self._proven(one, there, last) or not waited:
+            elif not waited or self._proven(one, there, last):
                 del self.pending[one]
                 self.findings.append(Finding(one, last.sum, there.sum))
             else:
-                self.pending[one] = there.version if last == ABSENT == self._first[one] else None
+                self.pending[one] = there.version if last == self._first[one] else None
 
     def _proven(self, one: Id, there: Seen, last: Seen) -> bool:
         if last != self._first[one]:
             return False
-        return last != ABSENT or self.pending[one] == there.version
+        return (self.unique and last != ABSENT) or self.pending[one] == there.version

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from operate.validate.side import SETTINGS, PostgresSide
 from runtime import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     import psycopg
@@ -98,6 +100,28 @@ class Crew:
             return futures[0].result(), futures[1].result()
 
         return result
+
+    @contextmanager
+    def watching(self, plan: Plan, look: Callable[[Side], None]) -> Iterator[None]:
+        """Have ``look`` called on the source again and again, in another thread, as long as the context lasts."""
+        over = Event()
+        pair = self._free.pop()
+        side = PostgresSide(pair[0], plan, plan.source)
+
+        def watch() -> None:
+            while not over.is_set():
+                look(side)
+
+        future = self._pool.submit(watch)
+        self._running.add(future)
+        try:
+            yield
+        finally:
+            over.set()
+            wait([future])
+            self._running.discard(future)
+            self._free.append(pair)
+        future.result()
 
     def rest(self) -> None:
         """Wait for whatever an abandoned comparison left running, and have every pair free again."""

@@ -10,8 +10,6 @@ from operate.following import POLL_S
 from operate.waiting import Ask, Verdict, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import psycopg
 
     from operate.following import Follower
@@ -28,8 +26,8 @@ class Lag:
         self._follower, self._source, self._tables = follower, source, frozenset({table})
         self.stuck: str | None = None
 
-    def catch_up(self, meanwhile: Callable[[], None] = lambda: None) -> bool:
-        """Wait for what is committed at the source now, calling ``meanwhile`` again and again; whether it arrived.
+    def catch_up(self) -> bool:
+        """Wait for what is committed at the source now; whether it arrived.
 
         Once the way is stuck it stays so, and nothing is waited for any more. Raises Unreachable, psycopg.Error.
         """
@@ -46,7 +44,6 @@ class Lag:
             if verdict.failed or time.monotonic() - moved > _PATIENCE_S:
                 self.stuck = _why(verdict)
                 return False
-            meanwhile()
             time.sleep(POLL_S)
 
 

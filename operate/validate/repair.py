@@ -7,8 +7,8 @@ the two readings are, at every state in between, what they are now, so that is w
 written, read back, and committed. No event about them is waiting that apply could apply on top. Ids that were written
 meanwhile are tried again.
 
-An id without rows at the source must be absent in both readings, and the target's rows must be older than the first
-(the very versions that were there before it): their deletion would have arrived.
+Where an id is no unique key, or the source has no row of it, rows may have come and gone between the two readings. They
+would be new in the target, so the target's rows must be the very versions that were there before the first reading.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ class Repair:
             with self._source.transaction():
                 self._source.execute(_FROZEN)
                 last = self._source_side.lookup(ids)
-                settled = {one for one in ids if _holds_still(one, first, last, before, there)}
+                still = {one for one in ids if first.get(one) == last.get(one)}
+                known = {one for one in still if self._plan.key and one in last}
+                settled = known | {one for one in still if before.get(one) == there.get(one)}
                 wrong = [one for one in ids if one in settled and _sum(last, one) != _sum(there, one)]
                 self._write(wrong, last, there)
             self._check(wrong, last)
@@ -162,12 +164,3 @@ class Repair:
 
 def _sum(seen: Mapping[Id, Seen], one: Id) -> Sum:
     return seen.get(one, ABSENT).sum
-
-
-def _holds_still(
-    one: Id, first: Mapping[Id, Seen], last: Mapping[Id, Seen], before: Mapping[Id, Seen], there: Mapping[Id, Seen]
-) -> bool:
-    """Whether the target must hold now what the source holds (see the top of this file)."""
-    if first.get(one, ABSENT) != last.get(one, ABSENT):
-        return False
-    return one in last or before.get(one, ABSENT) == there.get(one, ABSENT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
@@ -31,14 +32,14 @@ _BATCH: Final = 10_000
 _SCANNED_BATCH: Final = 100_000
 #: Rounds until an id counts as changing all the time.
 _ROUNDS: Final = 30
-#: Ids that are sampled while waiting: few enough to be read many times a second.
-_SAMPLED: Final = 1_000
+#: Ids that are watched at the source while waiting: few enough to be read many times a second.
+_WATCHED: Final = 200
 
 
 class Way(Protocol):
     """The way from source to target: see :class:`operate.validate.lag.Lag`."""
 
-    def catch_up(self, meanwhile: Callable[[], None] = ...) -> bool:
+    def catch_up(self) -> bool:
         """Wait until everything committed at the source so far is in the target; whether it arrived."""
 
 
@@ -151,23 +152,24 @@ class Comparison:
 
     def _settle(self, ids: list[Id]) -> None:
         """Find out, in rounds, which of these ids are not the same beyond doubt."""
-        sides = self.crew.sides(self.plan)
-        doubts = Doubts.about(ids)
-        for _ in range(_ROUNDS):
-            asked = list(doubts.pending)
-            doubts.begin(sides.source.lookup(asked))
-            sampled = bool(self.plan.key) and len(asked) <= _SAMPLED
-            waited = self.way.catch_up(
-                (lambda: doubts.sample(sides.source.lookup(asked))) if sampled else lambda: None  # noqa: B023
-            )
-            target = sides.target.lookup(asked)
-            doubts.end(target, sides.source.lookup(asked), waited=waited)
+        doubts = Doubts.about(ids, unique=bool(self.plan.key))
+        for number in range(_ROUNDS):
+            self._round(doubts, watched=number > 0 and bool(self.plan.key) and len(doubts.pending) <= _WATCHED)
             if not doubts.pending:
                 break
         self.tally.unsettled += len(doubts.pending)
         for finding in doubts.findings:
             self.tally.add(finding)
         self.found(doubts.findings)
+
+    def _round(self, doubts: Doubts, *, watched: bool) -> None:
+        sides, ids = self.crew.sides(self.plan), list(doubts.pending)
+        doubts.begin(sides.source.lookup(ids))
+        watching = self.crew.watching(self.plan, lambda side: doubts.sample(side.lookup(ids)))
+        with watching if watched else nullcontext():
+            waited = self.way.catch_up()
+            target = sides.target.lookup(ids)
+        doubts.end(target, sides.source.lookup(ids), waited=waited)
 
 
 def mask_for(rows: int) -> int:

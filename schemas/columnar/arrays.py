@@ -25,16 +25,16 @@ class Unserved(Exception):
     """These rows cannot be done in columns; the reference does them, or says what is wrong with them."""
 
 
-def binary(offsets: Offsets, data: object, size: int | None = None) -> pa.BinaryArray:
+def binary(offsets: Offsets, data: object) -> pa.BinaryArray:
     """Return the array of ``data`` cut at ``offsets``; no value is null."""
-    count = len(offsets) - 1 if size is None else size
-    return pa.Array.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(data)], null_count=0)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers, null_count=0)
 
 
 def fixed(matrix: Bytes) -> pa.BinaryArray:
     """Return the rows of a matrix of bytes as values."""
     count, width = matrix.shape
-    return binary(np.arange(0, count * width + 1, width, dtype=np.int32), np.ascontiguousarray(matrix))
+    return binary(np.arange(count + 1, dtype=np.int32) * np.int32(width), np.ascontiguousarray(matrix))
 
 
 def ragged(matrix: Bytes, lengths: Ints) -> pa.BinaryArray:

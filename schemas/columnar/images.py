@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from schemas.avro import column_branch, field_names, row_fields
 from schemas.binary import MISFIT, write_long, writer, writers
-from schemas.columnar.arrays import Mask, Unserved, constants, nulls_of, take
+from schemas.columnar.arrays import Mask, Unserved, constants, take
 from schemas.columnar.typed import Written
 from schemas.columnar.write import Branch, write
 from schemas.values import Verbatim

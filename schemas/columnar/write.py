@@ -47,7 +47,10 @@ def write(column: Typed, branch: Branch) -> list[pa.BinaryArray]:
             return [heads, _write_lengths(lengths_of(unscaled), null, Branch(b"", b"")), unscaled]
         case Written(values):
             null = nulls_of(values)
-            return [take(_heads(branch), np.zeros(len(values), np.int8) if null is None else null.view(np.int8)), values]
+            return [
+                take(_heads(branch), np.zeros(len(values), np.int8) if null is None else null.view(np.int8)),
+                values,
+            ]
 
 
 def write_longs(values: Ints, null: Mask | None, branch: Branch) -> pa.BinaryArray:

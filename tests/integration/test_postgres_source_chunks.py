@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pickle
 
+import psycopg
 import pytest
 
 from capture.source import SourceError
+from capture.sources.postgres import catalog
 from schemas.block import Transaction
 from schemas.table import Kind
 from schemas.values import Verbatim
@@ -131,6 +133,24 @@ def test_a_chunk_knows_exactly_which_transactions_it_saw(db, spool):
         assert not chunk.visibility.after(fence)
         assert source.settled(fence)
         assert read_chunk(source, table, spool).visibility.after(fence)
+
+
+def test_nothing_slips_in_between_a_chunk_s_snapshot_and_its_rows(db, spool, monkeypatch):
+    """Without the lock an ALTER would make COPY return no rows; without the snapshot later rows would come too."""
+    db.run("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, '1')", "SET lock_timeout = '100ms'")
+    leaves = catalog.leaves
+
+    def meanwhile(*arguments):
+        db.run("INSERT INTO t VALUES (2, '2')")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            db.run("ALTER TABLE t ALTER v TYPE int USING v::int")
+        return leaves(*arguments)
+
+    with started(db.source()) as source:
+        table = found(source, "t")
+        plan = source.plan(table)[0]
+        monkeypatch.setattr(catalog, "leaves", meanwhile)
+        assert list(source.rows(read_chunk(source, table, spool, plan=plan))) == [(b"1", b"1")]
 
 
 def test_a_chunk_and_its_request_travel_between_processes(db, spool):

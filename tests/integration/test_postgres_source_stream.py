@@ -142,6 +142,27 @@ def test_a_large_transaction_comes_in_pieces_and_resumes_at_its_start(db):
     assert [e.last for e in rows] == [False] * 4999 + [True]
 
 
+def test_a_restart_inside_a_large_transaction_resumes_where_it_was_told_until_the_end(db):
+    db.run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (0)")
+    with started(db.source()) as source:
+        db.run("UPDATE t SET id = -1")
+        saved, identity = read_all(source).resume, source.identity
+    db.run("INSERT INTO t SELECT generate_series(1, 5000)")
+    with started(db.source(), saved, identity) as source:
+        while (piece := source.read(1000, 10)).between:
+            saved = piece.resume
+        assert piece.resume == saved
+        assert saved["tables"]
+
+
+def test_a_mark_lies_behind_what_was_committed_without_being_flushed(db):
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "SET synchronous_commit = off")
+    with started(db.source()) as source:
+        for i in range(20):
+            db.run(f"INSERT INTO t VALUES ({i})")
+            assert [e.after for e in changes(read_all(source))] == [(str(i).encode(),)]
+
+
 def test_a_restart_at_a_confirmed_place_gives_the_rest_and_nothing_twice(db):
     db.run("CREATE TABLE t (id int PRIMARY KEY)")
     with started(db.source()) as source:

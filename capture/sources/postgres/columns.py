@@ -73,9 +73,10 @@ def _separators(data: Bytes) -> np.ndarray[Any, np.dtype[np.int32]]:
 
 def _nulls(data: Bytes, starts: Any, ends: Any) -> Mask:
     r"""Return which values are exactly ``\N``."""
-    null = ends - starts == 2
-    candidates = starts[null]
-    null[null] = (data[candidates] == _BACKSLASH) & (data[candidates + 1] == _CAPITAL_N)
+    null = np.zeros(len(starts), np.bool_)
+    short = np.flatnonzero(ends - starts == 2)
+    at = starts[short]
+    null[short] = (data[at] == _BACKSLASH) & (data[at + 1] == _CAPITAL_N)
     return null
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columnar.arrays import Unserved, binary, data_of, gather, lengths_of, nulls_of, offsets_of, ragged
+from schemas.columnar.arrays import Unserved, binary, data_of, gather, join, lengths_of, nulls_of, offsets_of, ragged
 from schemas.columnar.typed import Booleans, Decimals, Floats, Longs, Texts, spread
 from schemas.table import Kind, ValueType
 
@@ -31,6 +31,7 @@ _INT32: Final = (-(1 << 31), (1 << 31) - 1)
 _DAY_US: Final = 86_400_000_000
 #: 0001-01-01, the first day that Python knows, counted from 1970-01-01.
 _FIRST_DAY: Final = -719_162
+_EPOCH: Final = b"1970-01-01 "
 _ZONE: Final = b"+00"
 
 
@@ -185,8 +186,9 @@ def _date(texts: pa.BinaryArray) -> Longs:
 
 
 def _time(texts: pa.BinaryArray) -> Longs:
+    """Return microseconds since midnight: Arrow reads a time of day as one of the epoch's first."""
     _require(_all_lengths(texts, 8, 15))
-    return Longs(_parsed(texts, pa.time64("us"), np.int64), None)
+    return Longs(_parsed(join([_EPOCH, texts]), pa.timestamp("us"), np.int64), None)
 
 
 def _timestamp(texts: pa.BinaryArray) -> Longs:

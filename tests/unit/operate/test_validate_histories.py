@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import defaultdict, deque
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -44,11 +45,12 @@ class Table:
 class FakeSide:
     """A side in memory; the world goes on a little before every reading."""
 
-    def __init__(self, world, table) -> None:
-        self.world, self.table = world, table
+    def __init__(self, world, table, *, still: bool = False) -> None:
+        self.world, self.table, self.still = world, table, still
 
     def _within(self, bounds):
-        self.world.tick()
+        if not self.still:
+            self.world.tick()
         low = int(bounds.low[0]) if bounds.low else None
         high = int(bounds.high[0]) if bounds.high else None
         for key, value, version in list(self.table.rows.values()):
@@ -96,17 +98,20 @@ class World:
         self.random, self.busy = random.Random(seed), busy
         self.source, self.target = Table(keyed=keyed), Table(keyed=keyed)
         self.log, self.keyed, self.next_address = deque(), keyed, 10_000
+        self.watch = lambda: None
         self.committed = self.applied = 0
         for key in range(0, rows * 10, 10):
             value = self.random.randrange(4)
             for table in (self.source, self.target):
                 table.put(key, key if keyed else key // 50, value)
-        self.hot = {key for key in self.source.rows if self.random.random() < 0.05}
+        # Without a key, rows that are written and planted ones must not be each other's duplicates.
+        wild = [address for address in self.source.rows if keyed or address < 1500]
+        self.hot = {address for address in wild if self.random.random() < 0.05}
         self.planted = {"missing": 0, "extra": 0, "different": 0}
 
     def plant(self, count: int) -> None:
         """Make so many rows of the target wrong, none of which is ever written again."""
-        quiet = sorted(self.source.rows.keys() - self.hot)
+        quiet = sorted(a for a in self.source.rows.keys() - self.hot if self.keyed or a >= 1500)
         for address in self.random.sample(quiet, count):
             kind = self.random.choice(["missing", "extra", "different"])
             key, value, _ = self.target.rows[address]
@@ -125,8 +130,11 @@ class World:
     def tick(self) -> None:
         while self.random.random() < self.busy:
             self._write()
-        for _ in range(self.random.randrange(4)):
-            self._apply()
+            if self.random.random() < 0.8:
+                self.watch()
+        if self.random.random() < 0.3:  # in bursts, so that the target is a good deal behind
+            for _ in range(self.random.randrange(15)):
+                self._apply()
 
     def _write(self) -> None:
         if not self.hot:
@@ -136,8 +144,8 @@ class World:
             change = (address, None, None)
             del self.source.rows[address]
         else:
-            key = address if self.keyed else address // 50 % 60
-            change = (address, key, self.random.randrange(4))
+            key = address if self.keyed else address // 50 % 30
+            change = (address, key, self.random.randrange(2))
             self.source.put(*change)
         self.log.append(change)
         self.committed += 1
@@ -159,12 +167,18 @@ class World:
             else:
                 self.target.put(address, key, value)
 
-    def catch_up(self, meanwhile=lambda: None) -> bool:
+    def catch_up(self) -> bool:
         mark = self.committed
         while self.applied < mark:
             self.tick()
-            meanwhile()
         return True
+
+    @contextmanager
+    def watching(self, _plan, look):
+        side = FakeSide(self, self.source, still=True)
+        self.watch = lambda: look(side)
+        yield
+        self.watch = lambda: None
 
     def compare(self, plan: Plan):
         source, target = FakeSide(self, self.source), FakeSide(self, self.target)
@@ -173,7 +187,8 @@ class World:
             answer = task(source), task(target)
             return lambda: answer
 
-        crew = SimpleNamespace(sides=lambda _plan: SimpleNamespace(source=source, target=target), start=start, pairs=2)
+        sides = SimpleNamespace(source=source, target=target)
+        crew = SimpleNamespace(sides=lambda _plan: sides, start=start, pairs=2, watching=self.watching)
         return Comparison(plan, crew, self).run()
 
 
@@ -188,7 +203,7 @@ METHODS = pytest.mark.parametrize(
 
 
 @METHODS
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 40))
 def test_planted_rows_are_counted_exactly_while_other_rows_change(plan, seed, count):
     world = World(seed, keyed=bool(plan.key))
@@ -236,15 +251,13 @@ def test_two_empty_tables_are_equal(plan):
 def test_rows_that_change_all_the_time_are_met_by_looking_often(seed):
     world = World(seed, keyed=True, rows=100, busy=0.9)
 
-    tally = world.compare(a_plan(key=True, ranged=True))
-
-    assert (tally.missing, tally.extra, tally.different) == (0, 0, 0)
+    assert world.compare(a_plan(key=True, ranged=True)).equal
 
 
 def test_a_pipeline_that_stands_still_lets_differences_be_counted_as_they_are():
     world = World(3, keyed=True, busy=0)
     world.plant(7)
-    world.catch_up = lambda _meanwhile=None: False
+    world.catch_up = lambda: False
 
     tally = world.compare(a_plan(key=True, ranged=True))
 

@@ -1,0 +1,199 @@
+"""A whole pipeline as a test drives it: both daemons, both databases, and what can be asked of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+import yaml
+
+from operate import steering
+from operate.commands.wait import Goal, await_goal
+from operate.following import end_offsets
+from runtime import config, kafka, positions
+from runtime.errors import Unreachable
+from tests.support import contents
+from tests.support.daemons import FERRYMAN, Daemon, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from schemas.positions import Positions
+
+#: Short intervals and small chunks and batches, so that a little data meets every path of the code.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "source": {"discover_seconds": 1, "heartbeat_seconds": 1, "snapshot": {"chunk_rows": 150, "workers": 2}},
+    "capture": {"save_interval_ms": 50, "batch_rows": 1_000, "batch_wait_ms": 20},
+    "apply": {"batch_rows": 3_000, "batch_wait_ms": 20, "session_timeout_ms": 2_000, "lock_timeout_seconds": 5},
+}
+
+
+class Counts(NamedTuple):
+    """What was applied to one table, by apply's own counters."""
+
+    inserts: int
+    updates: int
+    deletes: int
+    snapshot_rows: int
+
+
+class Standing(NamedTuple):
+    """What a restart must not change: counters of each table, next offset and end offset of each topic."""
+
+    counts: dict[str, Counts]
+    offsets: dict[str, int]
+    ends: dict[str, int]
+
+
+class Pipeline:
+    """capture and apply between two databases. ``instance`` makes a killed apply take its partitions back at once."""
+
+    def __init__(
+        self, folder: Path, name: str, brokers: str, source: str, target: str, **settings: dict[str, Any]
+    ) -> None:
+        self.folder, self.name, self.source, self.target = folder, name, source, target
+        folder.mkdir(parents=True, exist_ok=True)
+        document = {
+            "pipeline": name,
+            "kafka": {"bootstrap_servers": brokers},
+            "source": {"type": "postgresql", "url": source} | SETTINGS["source"] | settings.get("source", {}),
+            "target": {"url": target},
+            "capture": SETTINGS["capture"] | settings.get("capture", {}),
+            "apply": SETTINGS["apply"] | settings.get("apply", {}),
+            "tables": [{"include": "public.*"}],
+        }
+        self.file = folder / f"{name}.yaml"
+        self.file.write_text(yaml.safe_dump(document))
+        self.config = config.load(self.file, {"kafka", "source", "target"})
+        self.capture = Daemon("capture", self.file, folder)
+        self.apply = Daemon("apply", self.file, folder, "--instance", "one")
+        self._others: list[Daemon] = []
+
+    def daemon(self, name: str) -> Daemon:
+        """Return ``capture`` or ``apply``."""
+        return {"capture": self.capture, "apply": self.apply}[name]
+
+    def another(self, name: str, *arguments: str, label: str) -> Daemon:
+        """Return a further daemon of this pipeline, not started; it ends with the pipeline."""
+        daemon = Daemon(name, self.file, self.folder, *arguments, label=label)
+        self._others.append(daemon)
+        return daemon
+
+    def start(self, capture: str = "", apply: str = "") -> None:
+        """Start both daemons, with these failpoints."""
+        self.capture.start(capture)
+        self.apply.start(apply)
+
+    def stop(self) -> None:
+        """SIGTERM both; they end in good order."""
+        codes = (self.capture.stop(), self.apply.stop())
+        assert codes == (0, 0), f"{self.capture.last_words()}\n{self.apply.last_words()}"
+
+    def close(self) -> None:
+        """End everything, however it stands."""
+        for daemon in (self.capture, self.apply, *self._others):
+            daemon.end()
+
+    # --- asking ----------------------------------------------------------------------------------------------------
+
+    def caught_up(self, timeout_s: float = 60) -> None:
+        """Wait until everything committed so far is in the target."""
+        verdict = await_goal(self.config, Goal.CAUGHT_UP, timeout_s)
+        assert verdict.done, f"{verdict.reason}\n{self.capture.last_words()}\n{self.apply.last_words()}"
+
+    def positions(self) -> Positions:
+        """Return what capture has saved."""
+        return positions.read(self.config.kafka, self.name)
+
+    def resync(self, *tables: str) -> None:
+        """Ask for new snapshots, as `ferryman resync` does."""
+        steering.ask(self.config, "resync", tables)
+
+    def command(self, *words: str, timeout_s: float = 90) -> tuple[int, Any]:
+        """Run a ferryman command on this pipeline; return its exit code and its JSON document."""
+        line = [*FERRYMAN, words[0], str(self.file), *words[1:], "--json"]
+        done = subprocess.run(
+            line, env=environment(), cwd="/", capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+        assert done.stdout, done.stderr[-2000:]
+        return done.returncode, json.loads(done.stdout)
+
+    def wait_for_saved(self, what: Callable[[Positions], bool], seconds: float = 60) -> Positions:
+        """Wait until what capture has saved fulfils a condition, and return it."""
+        deadline = time.monotonic() + seconds
+        while not what(saved := self.positions()):
+            assert time.monotonic() < deadline, f"not saved in time: {saved}\n{self.capture.last_words()}"
+            time.sleep(0.1)
+        return saved
+
+    def states(self) -> dict[str, tuple[str, str | None, str | None]]:
+        """Return state, reason and fix of each table as apply recorded them."""
+        rows = self._ask_target('SELECT "table", state, reason, fix FROM ferryman.table_state WHERE pipeline = %s')
+        return {name: (state, reason, fix) for name, state, reason, fix in rows}
+
+    def standing(self) -> Standing:
+        """Return what a restart must not change."""
+        rows = self._ask_target(
+            'SELECT "table", inserts, updates, deletes, snapshot_rows FROM ferryman.table_state WHERE pipeline = %s'
+        )
+        places = self._ask_target("SELECT topic, next_offset FROM ferryman.checkpoint WHERE pipeline = %s")
+        topics = [table.topic for table in self.positions().tables.values()]
+        ends = end_offsets(kafka.admin(self.config.kafka), [(topic, 0) for topic in topics])
+        return Standing(
+            {name: Counts(*counts) for name, *counts in rows},
+            {topic: offset for topic, offset in places if topic in topics},
+            {topic: end for (topic, _), end in ends.items()},
+        )
+
+    # --- judging ---------------------------------------------------------------------------------------------------
+
+    def assert_equal(self, but: Iterable[str] = ()) -> None:
+        """Compare the full contents of all tables."""
+        found = contents.differences(self.source, self.target, but)
+        assert found == [], "\n".join([*found, f"logs: {self.folder}"])
+
+    def assert_restart_applies_nothing(self) -> None:
+        """Restart both daemons; only a change that is made afterwards, in table counter, arrives, once."""
+        before = self.standing()
+        assert before.offsets == before.ends, "the target has not caught up"
+        self.stop()
+        self.start()
+        with psycopg.connect(self.source) as connection:
+            connection.execute("UPDATE counter SET n = n + 1 WHERE id = 1")
+        self.caught_up()
+        after = self.standing()
+        topic = self.positions().tables["public.counter"].topic
+        counted = before.counts["public.counter"]
+        assert after.counts == before.counts | {"public.counter": counted._replace(updates=counted.updates + 1)}
+        assert after.ends == before.ends | {topic: before.ends[topic] + 1}
+        assert after.offsets == after.ends
+
+    def _ask_target(self, statement: str) -> list[Any]:
+        with psycopg.connect(self.target) as connection:
+            return connection.execute(statement, [self.name]).fetchall()
+
+
+@contextmanager
+def closing(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """End a pipeline's daemons with the context."""
+    try:
+        yield pipeline
+    finally:
+        pipeline.close()
+
+
+def patiently(ask: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return an answer that may need a server to come back first."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except (Unreachable, psycopg.OperationalError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
