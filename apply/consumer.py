@@ -50,9 +50,7 @@ class PartitionId(NamedTuple):
 
 
 class Poll(NamedTuple):
-    """What one poll brought: messages by partition in offset order, partitions whose next offset is not there, topics
-    that do not exist.
-    """
+    """What one poll brought: messages by partition in offset order, partitions without the next offset, lost topics."""
 
     messages: dict[PartitionId, list[Raw]]
     gaps: list[PartitionId]
@@ -182,17 +180,22 @@ class TopicConsumer:
         _log.warning("group.expelled", error=error.str())
         old, self._consumer = self._consumer, kafka.consumer(self._config, self._group, **self._settings)
         self._revoked(list(self._mine))
-        self._mine, self._paused = set(), set()
+        self._mine, self._reading = set(), set()
         old.close()
         self._join()
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         # To assign with some offset and to seek later would not do: the seek can lose against the first look-up.
         consumer.incremental_assign([])
-        self._assigned([PartitionId(place.topic, place.partition) for place in places])
+        partitions = [PartitionId(place.topic, place.partition) for place in places]
+        self._mine |= set(partitions)
+        self._assigned(partitions)
 
     def _revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return  # the farewell of a client that was replaced
         partitions = [PartitionId(place.topic, place.partition) for place in places]
+        self._mine -= set(partitions)
         self._revoked(partitions)
         consumer.incremental_unassign([TopicPartition(*p) for p in partitions if p in self._reading])
         self._reading -= set(partitions)

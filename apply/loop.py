@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apply.consumer import PartitionId, TopicConsumer
-    from apply.events import EventReader
+    from apply.events import EventReader, Raw
     from apply.evolution import Policy
     from apply.ownership import Ownership
     from apply.partition import Batch
@@ -99,13 +99,24 @@ class Loop:
         for partition, messages in found.messages.items():
             work = self._works.get(partition)
             if work is not None and work.started and work.poison is None:
-                work.take_in(self._parts.reader, messages)
+                self._take_in(work, messages)
         for partition in found.gaps:
             self._guarded(partial(self._gap, partition))
         for topic in found.gone:
             self._guarded(partial(self._parts.ownership.gone, self._session, topic))
         if found.messages:
             failpoints.hit("apply.polled")
+
+    def _take_in(self, work: Work, messages: list[Raw]) -> None:
+        """Decode messages; where their schema cannot be asked for now, they are read again later."""
+        try:
+            work.take_in(self._parts.reader, messages)
+        except Unreachable as error:
+            if reaction_to(error) is Reaction.STOP:
+                raise refusal(error) from None
+            work.rewind()
+            self._retry_at = time.monotonic() + self._retry.next()
+            _log.warning("schema.retry", table=work.table, error=error.what)
 
     def _gap(self, partition: PartitionId) -> None:
         work = self._works.get(partition)

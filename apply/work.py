@@ -122,8 +122,9 @@ class Work:
 
     def note_loaded(self, order: bytes | None) -> None:
         """Capture says that the table's snapshot is complete at this order key."""
-        for partition in filter(None, (self.partition, self.scout)):
-            partition.note_loaded(order)
+        self.partition.note_loaded(order)
+        if self.scout is not None:
+            self.scout.note_loaded(order)
 
     def rewind(self) -> None:
         """Forget everything above the checkpoint; it is read and applied again."""

@@ -7,18 +7,18 @@ refer to docs/snapshot-merge.md.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
 
 from capture.snapshot.load import Load
+from capture.snapshot.numbering import Numbering
 from capture.snapshot.overlay import Overlay
 from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable, key_text
 from capture.tables import TableState, ranges
 from runtime import failpoints
-from schemas.block import Block, Op, Origin, Row, Transaction
+from schemas.block import Op, Origin
 from schemas.order import OrderKey
 from schemas.positions import Phase
 
@@ -26,23 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from capture.snapshot.numbering import Standing
     from capture.snapshot.workers import Outcome, Pool
-    from capture.source import Batch, Source, Visibility
+    from capture.source import Batch, Source
+    from schemas.block import Block, Row, Transaction
     from schemas.table import TableSchema
 
 log = structlog.get_logger()
 
+#: Events of a loading table that are tracked, some 100 MB of them.
+EVENTS_TRACKED = 200_000
+
+#: Keys of a loading table that are listed to be read again; they are part of its saved record.
+KEYS_LISTED = 50_000
+
 #: Rows of a chunk that are handed to the publisher at a time.
 ROWS_PER_BLOCK = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a run of capture begins: its numbers in the order key and the last transaction that was read."""
-
-    incarnation: int
-    run: int
-    at: Transaction
 
 
 class Engine:
@@ -52,9 +51,8 @@ class Engine:
         self, source: Source, pool: Pool, standing: Standing, tables: dict[str, TableState], spool: Path
     ) -> None:
         self.tables = tables
-        self.at = standing.at
-        self._standing, self._source, self._pool, self._spool = standing, source, pool, spool
-        self._ordinal = 0
+        self._source, self._pool, self._spool = source, pool, spool
+        self._numbering = Numbering(standing)
         self._tickets: dict[int, tuple[str, Load]] = {}
         self._by_name: dict[tuple[str, str], TableState] = {}
         self._parts: dict[str, Iterator[Block]] = {}
@@ -73,6 +71,8 @@ class Engine:
         """Tables were added, removed or requested: note where their snapshots may open, after all of it."""
         self._by_name = {(s.found.namespace, s.found.table): s for s in self.tables.values() if s.found is not None}
         waiting = [s for s in self.tables.values() if s.record.phase is Phase.PENDING and s.floor is None and s.found]
+        for state in waiting:
+            state.version = self._source.schema(state.found) if state.found else None
         if waiting:
             floor = self._source.now()
             for state in waiting:
@@ -87,6 +87,11 @@ class Engine:
         """Publish nothing more of a table until somebody acts."""
         self._parts.pop(name, None)
         self.tables[name].halt(phase, reason, fix)
+
+    @property
+    def at(self) -> Transaction:
+        """The last transaction read."""
+        return self._numbering.at
 
     @property
     def busy(self) -> bool:
@@ -105,7 +110,7 @@ class Engine:
             if name in self.tables:
                 self._lose(self.tables[name], reason)
         if batch.at is not None:
-            self.at = batch.at
+            self._numbering.at = batch.at
 
     def _stream(self, state: TableState, block: Block) -> Iterator[Block]:
         if state.record.phase not in (Phase.SNAPSHOTTING, Phase.STREAMING):
@@ -113,13 +118,24 @@ class Engine:
         if block.table.keyless != state.record.keyless:
             self._lose(state, "its key was added or dropped")
             return
-        block.incarnation = self._standing.incarnation
+        block.incarnation = self._numbering.incarnation
         if state.load is not None and state.record.keyless:
             state.load.aside.add(block)
             return
         if state.load is not None:
             state.load.see(block)
+            self._bound(state, state.load)
         yield self._sent(state, block)
+
+    def _bound(self, state: TableState, load: Load) -> None:
+        """Keep memory and the saved record small when a huge transaction meets a loading table: read more instead."""
+        if load.track.size > EVENTS_TRACKED:
+            load.track_anew(self._source.fence())
+            log.info("tracking_begins_anew", table=state.record.table)
+        if len(load.todo.keys) > KEYS_LISTED:
+            load.start_over()
+            state.change(done=(), rows_done=0)
+            log.info("snapshot_starts_over", table=state.record.table)
 
     def _lose(self, state: TableState, reason: str) -> None:
         if state.record.phase in (Phase.SNAPSHOTTING, Phase.STREAMING):
@@ -155,7 +171,11 @@ class Engine:
         schema = self._source.schema(state.found) if state.found else None
         if schema is None:
             return
-        yield self._sent(state, self._snapshot_block(schema, [None], Op.TRUNCATE, Origin.OPENING))
+        if schema != state.version:
+            # Altered since the floor was taken: the stream may still bring the version before, which must not follow.
+            state.version, state.floor = schema, self._source.now()
+            return
+        yield self._sent(state, self._numbering.block(schema, [None], Op.TRUNCATE, Origin.OPENING))
         state.change(phase=Phase.SNAPSHOTTING, reason=None, fix=None, started_ms=_now_ms())
         state.load = Load.begin(state.record, self._source.fence(), self._spool)
         failpoints.hit("capture.opened")
@@ -165,10 +185,14 @@ class Engine:
 
     def _ask(self) -> None:
         for state in self.tables.values():
-            if state.load is None or state.found is None or self._pool.free() <= 0:
+            load = state.load
+            if load is None or state.found is None:
                 continue
-            if self._source.settled(state.load.fence):
-                self._ask_for(state, state.load)
+            load.settled = load.settled or self._source.settled(load.fence)
+            if load.settled:
+                self._ask_for(state, load)
+            if self._pool.free() <= 0:
+                break
 
     def _ask_for(self, state: TableState, load: Load) -> None:
         assert state.found is not None
@@ -257,7 +281,7 @@ class Engine:
             settled = _settle(schema, part, overlay, load.todo.keys)
             count += len(settled)
             if settled:
-                yield self._sent(state, self._snapshot_block(schema, settled, Op.READ, Origin.CHUNK))
+                yield self._sent(state, self._numbering.block(schema, settled, Op.READ, Origin.CHUNK))
         load.todo.keys.difference_update(key for key in asked.keys if key not in overlay.touched)
         if not asked.keys:
             load.done.add(asked.index)
@@ -277,7 +301,7 @@ class Engine:
             return
         del self._parts[name]
         for aside in load.aside.blocks():
-            unseen = self._rekeyed(aside, chunk.visibility)
+            unseen = self._numbering.unseen(aside, chunk.visibility)
             if len(unseen):
                 yield self._sent(state, unseen)
         load.aside.clear()
@@ -285,10 +309,10 @@ class Engine:
         self._published(state, load, ticket, chunk, chunk.rows)
 
     def _whole(self, chunk: ChunkRead) -> Iterator[Block]:
-        yield self._snapshot_block(chunk.schema, [None], Op.TRUNCATE, Origin.OPENING)
+        yield self._numbering.block(chunk.schema, [None], Op.TRUNCATE, Origin.OPENING)
         rows = self._source.rows(chunk)
         while part := list(islice(rows, ROWS_PER_BLOCK)):
-            yield self._snapshot_block(chunk.schema, list(part), Op.READ, Origin.CHUNK)
+            yield self._numbering.block(chunk.schema, list(part), Op.READ, Origin.CHUNK)
 
     def _published(self, state: TableState, load: Load, ticket: int, chunk: ChunkRead, count: int) -> None:
         load.drop(ticket)
@@ -305,37 +329,6 @@ class Engine:
         loaded = state.newest.pack().hex()
         state.change(phase=Phase.STREAMING, loaded=loaded, newest=None, todo=(), loaded_ms=_now_ms())
         log.info("table_loaded", table=state.record.table, rows=state.record.rows_done)
-
-    # --- blocks of this run ----------------------------------------------------------------------------------------
-
-    def _snapshot_block(self, schema: TableSchema, rows: list[Row | None], op: Op, origin: Origin) -> Block:
-        """Return rows as a block under (position of the last transaction read, this run, running ordinals)."""
-        n = len(rows)
-        return Block(
-            schema, [self._here()], self._standing.incarnation, self._standing.run, origin,
-            ops=[op] * n, tx=[0] * n, ordinals=self._ordinals(n), before=[None] * n, after=rows,
-            last=[True] * n, key_change=[False] * n,
-        )  # fmt: skip
-
-    def _rekeyed(self, block: Block, seen: Visibility) -> Block:
-        """Return the unseen rows of a set-aside block under this run: they do not keep their own position."""
-        keep = [i for i in range(len(block)) if not seen.includes(block.transactions[block.tx[i]])]
-        n = len(keep)
-        return Block(
-            block.table, [self._here()], self._standing.incarnation, self._standing.run, Origin.LOG,
-            ops=[block.ops[i] for i in keep], tx=[0] * n, ordinals=self._ordinals(n),
-            before=[block.before[i] for i in keep], after=[block.after[i] for i in keep],
-            last=[True] * n, key_change=[False] * n,
-        )  # fmt: skip
-
-    def _here(self) -> Transaction:
-        return Transaction(self.at.position, self.at.committed_us, "")
-
-    def _ordinals(self, n: int) -> list[int]:
-        """Return the next n ordinals: they run on over all chunks, tables and truncates of a run (rule 14)."""
-        first = self._ordinal
-        self._ordinal += 2 * n
-        return list(range(first, self._ordinal, 2))
 
     def _sent(self, state: TableState, block: Block) -> Block:
         """Note the newest key of a table that is not yet loaded; what is published again does not move it back."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Longest time without a word to the source while the brokers take nothing.
+#: Longest time without a word to the source while we publish or the brokers take nothing, in seconds.
 _BREATH_S = 1.0
 
 
@@ -73,6 +73,7 @@ class Publisher:
         for message in messages:
             self._produce(topic, message)
         self._producer.poll(0)
+        self._breathe()
         metrics.capture_published(topic, block)
         self._check()
 
@@ -95,13 +96,16 @@ class Publisher:
             except BufferError:
                 self._producer.poll(0.1)
                 self._check()
-                if time.monotonic() - self._breath > _BREATH_S:
-                    self._meanwhile()
-                    self._breath = time.monotonic()
+                self._breathe()
             except KafkaException as error:
                 raise DeliveryFailed(str(error.args[0].str() if error.args else error)) from error
             else:
                 return
+
+    def _breathe(self) -> None:
+        if time.monotonic() - self._breath > _BREATH_S:
+            self._meanwhile()
+            self._breath = time.monotonic()
 
     def _delivered(self, error: object, _message: object) -> None:
         if error is not None and self._failure is None:

@@ -10,7 +10,8 @@ import structlog
 
 from capture import observe
 from capture.discovery import Discovery
-from capture.engine import Engine, Standing
+from capture.engine import Engine
+from capture.snapshot.numbering import Standing
 from capture.source import HistoryLost, SourceUnavailable
 from capture.tables import TableState
 from runtime import metrics

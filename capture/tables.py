@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from capture.snapshot.load import Load
     from capture.source import FoundTable, Mark
     from schemas.order import OrderKey
+    from schemas.table import TableSchema
 
 
 @dataclass(slots=True)
@@ -18,14 +19,16 @@ class TableState:
     """One table in one run of capture.
 
     ``saved`` says that the record stands in the positions topic as it is. ``floor`` is the place that the stream must
-    pass before a pending table may open: taken after the request and after this start (rule 10). ``load`` exists
-    while the table is snapshotting. ``newest`` is the order key of the newest event published.
+    pass before a pending table may open: taken after the request and after this start (rule 10), and after ``version``,
+    the table's columns as it will open, was read. ``load`` exists while the table is snapshotting. ``newest`` is the
+    order key of the newest event published.
     """
 
     record: TableRecord
     found: FoundTable | None = None
     saved: bool = False
     floor: Mark | None = None
+    version: TableSchema | None = None
     load: Load | None = None
     newest: OrderKey | None = None
 

@@ -38,7 +38,7 @@ class Load:
 
     ``fence`` marks where tracking began (rule 3). ``done`` are the chunks in the topic, ``out`` the ones asked for,
     ``landed`` those that came in and wait for the stream to pass their ``upto``. Below ``cursor`` every chunk is done
-    or out.
+    or out. ``settled``: no transaction older than the fence runs any more.
     """
 
     fence: Mark
@@ -51,6 +51,7 @@ class Load:
     out: dict[int, Asked] = field(default_factory=dict)
     landed: dict[int, ChunkRead] = field(default_factory=dict)
     cursor: int = 0
+    settled: bool = False
 
     @classmethod
     def begin(cls, record: TableRecord, fence: Mark, spool: Path) -> Load:
@@ -66,6 +67,16 @@ class Load:
     def replan(self) -> None:
         """The plan died (rule 2): all chunks are read again, those that are out are thrown away when they come in."""
         self.plan, self.chunks, self.done = None, 0, set()
+
+    def track_anew(self, fence: Mark) -> None:
+        """Forget the events tracked so far: chunks that may have missed them fail the new fence and are read again."""
+        self.fence, self.settled, self.track = fence, False, Track()
+        for ticket in self.out:
+            self.track.asked(ticket)
+
+    def start_over(self) -> None:
+        """Read all chunks again: their rows stand in for every key on the list."""
+        self.done, self.cursor, self.todo = set(), 0, Todo()
 
     @property
     def rows_in(self) -> bool:

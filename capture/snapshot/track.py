@@ -57,21 +57,23 @@ class _Reading:
 
 
 class Track:
-    """The events of one table since tracking began, until every later chunk is known to have seen them."""
+    """The events of one table since tracking began, until every later chunk is known to have seen them.
+
+    ``size`` counts them.
+    """
 
     def __init__(self) -> None:
+        self.size = 0
         self._events: deque[tuple[Transaction, list[Change]]] = deque()
         self._out: set[int] = set()
         self._read: deque[_Reading] = deque()
-
-    def __len__(self) -> int:
-        return len(self._events)
 
     def add(self, transaction: Transaction, change: Change) -> None:
         """Remember a published event."""
         if not self._events or self._events[-1][0] != transaction:
             self._events.append((transaction, []))
         self._events[-1][1].append(change)
+        self.size += 1
 
     def unseen(self, visibility: Visibility) -> list[Change]:
         """Return the events that were published but not seen by a chunk, in order."""
@@ -93,6 +95,7 @@ class Track:
         while self._read and not self._read[0].waiting_for:
             seen = self._read.popleft().visibility
             self._events = deque((t, cs) for t, cs in self._events if not seen.includes(t))
+            self.size = sum(len(cs) for _, cs in self._events)
 
 
 class Todo:

@@ -330,6 +330,22 @@ def test_a_broken_stream_is_worth_another_try(db):
             read_all(source)
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_stream_that_nobody_reads_lives_as_long_as_it_is_kept_alive(db, alive):
+    impatient = f"{db.url}?options=-c%20wal_sender_timeout%3D800"
+    with started(db.source(url=impatient)) as source:
+        read_all(source)
+        for _ in range(25):
+            db.value("SELECT pg_sleep(0.1)::text")
+            if alive:
+                source.keep_alive()
+        if alive:
+            read_all(source)
+        else:
+            with pytest.raises(SourceUnavailable):
+                read_all(source)
+
+
 def test_what_a_dba_owns_must_be_there_and_is_left_alone(db):
     db.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)")
     owned = {"slot": Owned(name=db.name, create=False), "publication": Owned(name=db.name, create=False)}

@@ -15,11 +15,12 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import psycopg
 from psycopg import pq
 
-from capture.source import ChunkRead, ChunkRequest, SourceError
+from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable
 from capture.sources.postgres import catalog, lsn
 from capture.sources.postgres.faults import translated
 from capture.sources.postgres.plan import Range, range_of
 from capture.sources.postgres.visibility import Snapshot
+from runtime.errors import Unreachable
 from runtime.postgres import connect, quote
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from schemas.table import TableSchema
 
-#: Writers are not held up by our lock; behind a long ALTER TABLE we try again later.
-_LOCK_TIMEOUT: Final = "30s"
+#: Writers are not held up by our lock. It waits long behind an ALTER TABLE: when it gives up, all of capture starts anew.
+_LOCK_TIMEOUT: Final = "600s"
 #: Keys asked for with one statement.
 _KEYS_AT_ONCE: Final = 1_000
 _BUFFER_BYTES: Final = 1 << 20
@@ -50,13 +51,16 @@ _sessions: dict[Access, psycopg.Connection[Any]] = {}
 def read_chunk(request: ChunkRequest) -> ChunkRead:
     """Read one chunk, or the rows of some keys, into a file of ``request.spool``.
 
-    Raises SourceUnavailable or Unreachable when the server went away or a lock could not be had, SourceError when the
-    table is gone or may not be read.
+    Raises SourceUnavailable when the server went away or a lock could not be had, SourceError when the table is gone
+    or may not be read.
     """
-    with translated(f"table {request.table.name} cannot be read"):
-        conn = _session(request.connection)
-        with conn.transaction():
-            return _read(conn, request)
+    try:
+        with translated(f"table {request.table.name} cannot be read"):
+            conn = _session(request.connection)
+            with conn.transaction():
+                return _read(conn, request)
+    except Unreachable as error:
+        raise SourceUnavailable(error.what, error.fix) from None
 
 
 def _session(access: Access) -> psycopg.Connection[Any]:
@@ -65,6 +69,8 @@ def _session(access: Access) -> psycopg.Connection[Any]:
         conn = connect(access.conninfo, application_name=access.application_name, autocommit=True)
         conn.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         conn.execute("SET idle_in_transaction_session_timeout = 0")
+        if conn.info.server_version >= 170_000:
+            conn.execute("SET transaction_timeout = 0")
         conn.execute("SET default_transaction_isolation = 'repeatable read'")
         conn.execute("SET default_transaction_read_only = on")
         _sessions[access] = conn

@@ -134,21 +134,21 @@ class Messages:
         # Four bytes from any place on, as one number: a view of the same memory, one entry for each place.
         self._words = np.ndarray((len(self._raw) - 3,), "<u4", self._raw, strides=(1,))
 
-    def require(self, places: Ints, byte: int) -> None:
-        """Raise Unserved unless this byte stands at all these places."""
-        if (self._at(places) != byte).any():
+    def require(self, at: Ints, byte: int) -> None:
+        """Raise Unserved unless this byte stands at all these places of the data."""
+        if (self._at(at) != byte).any():
             raise Unserved
 
-    def finish(self, ends: Ints) -> None:
-        """Raise Unserved unless each message ends here."""
-        if (ends != self.ends).any():
+    def finish(self, which: Ints, at: Ints) -> None:
+        """Raise Unserved unless each of these messages ends here."""
+        if (at != self.ends[which]).any():
             raise Unserved
 
-    def tuples(self, places: Ints, width: int) -> Tuples:
-        """Read TupleData of ``width`` values from these places on."""
-        self.require(places, width >> 8)
-        self.require(places + 1, width & 0xFF)
-        at = places + 2
+    def tuples(self, which: Ints, at: Ints, width: int) -> Tuples:
+        """Read TupleData of ``width`` values in each of these messages, from here on."""
+        self.require(at, width >> 8)
+        self.require(at + 1, width & 0xFF)
+        at, limits = at + 2, self.ends[which]
         values, unsent = [], []
         for _ in range(width):
             kinds = self._at(at)
@@ -158,7 +158,7 @@ class Messages:
             if null is not None:
                 starts, ends = np.where(sent, starts, at + 1), np.where(sent, ends, at + 1)
             at = ends
-            if (ends > self.ends).any():
+            if (ends > limits).any():
                 raise Unserved
             values.append(with_nulls(gather(self._raw, starts, ends), null))
             unsent.append(None if null is None else self._unsent(kinds, null))

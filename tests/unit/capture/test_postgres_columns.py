@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -10,8 +11,9 @@ from capture.sources.postgres.columns import Messages, copy_columns
 from schemas.block import UNSENT, Row
 from schemas.columnar.arrays import Unserved
 from schemas.copy_text import escape
+from tests.support.strategies import texts
 
-values = st.none() | st.binary(max_size=8) | st.sampled_from([b"", b"\\", b"\\\\", b"\\N", b"N", b"\t\n", b"\\n", b"a" * 300])
+values = st.none() | texts.map(str.encode) | st.binary(max_size=8) | st.sampled_from([b"", b"\\", b"\\\\", b"\\N", b"N", b"\t\n", b"\\n", b"a" * 300])
 
 
 def tables(cells: st.SearchStrategy) -> st.SearchStrategy[list[Row]]:
@@ -63,8 +65,9 @@ def insert(row: Row) -> bytes:
 
 def read(messages: list[bytes], width: int) -> list[Row]:
     found = Messages(messages)
-    tuples = found.tuples(found.starts + 6, width)
-    found.finish(tuples.ends)
+    every = np.arange(len(messages))
+    tuples = found.tuples(every, found.starts + 6, width)
+    found.finish(every, tuples.ends)
     return tuples.images.rows()
 
 
@@ -77,10 +80,11 @@ def test_tuples_give_the_values_that_went_into_them(rows: list[Row]) -> None:
 def test_an_old_and_a_new_tuple_are_read_one_after_the_other(rows: list[Row]) -> None:
     width = len(rows[0])
     messages = Messages([b"U\0\0\0\x07O" + tuple_data(row) + b"N" + tuple_data(row[::-1]) for row in rows])
-    old = messages.tuples(messages.starts + 6, width)
+    every = np.arange(len(rows))
+    old = messages.tuples(every, messages.starts + 6, width)
     messages.require(old.ends, ord("N"))
-    new = messages.tuples(old.ends + 1, width)
-    messages.finish(new.ends)
+    new = messages.tuples(every, old.ends + 1, width)
+    messages.finish(every, new.ends)
     assert (old.images.rows(), new.images.rows()) == (rows, [row[::-1] for row in rows])
 
 

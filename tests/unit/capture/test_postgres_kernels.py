@@ -15,6 +15,7 @@ from schemas.columnar.arrays import Unserved, join
 from schemas.columnar.write import Branch, write
 from schemas.table import Column, Kind, ValueType
 from schemas.values import Verbatim
+from tests.support.strategies import texts
 
 TYPES = [
     ValueType(kind, scale=scale, length=11 if kind is Kind.BITS else None)
@@ -46,7 +47,6 @@ def _pointed(number: int, scale: int) -> str:
 
 def ordinary(value_type: ValueType) -> st.SearchStrategy[str]:
     """Texts that PostgreSQL sends for the type, all of which a kernel must serve."""
-    texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
     by_kind = {
         Kind.BOOLEAN: st.sampled_from("tf"),
         Kind.INT16: st.integers(-(2**15), 2**15 - 1).map(str),

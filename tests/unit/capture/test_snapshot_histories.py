@@ -12,10 +12,12 @@ from collections import Counter
 import pytest
 import structlog
 
+from capture import engine
 from capture.blocks import BlockBuilder
 from capture.engine import Engine
 from capture.loop import Loop
 from capture.snapshot.load import Load
+from capture.snapshot.numbering import Numbering
 from capture.snapshot.overlay import Overlay
 from capture.snapshot.track import Todo, Track
 from schemas.block import Op
@@ -49,6 +51,13 @@ def test_every_random_history_with_crashes_ends_equal_and_is_consistent_at_every
     assert counts["Killed"] > HISTORIES
     assert counts["DeliveryFailed"] > HISTORIES / 10
     assert counts["checks"] > 20 * HISTORIES
+
+
+def test_histories_hold_when_huge_transactions_outgrow_what_may_be_tracked_and_listed(monkeypatch):
+    monkeypatch.setattr(engine, "EVENTS_TRACKED", 3)
+    monkeypatch.setattr(engine, "KEYS_LISTED", 1)
+    for seed in range(HISTORIES // 3):
+        play(seed)
 
 
 # --- each rule taken away alone ----------------------------------------------------------------------------------------
@@ -97,7 +106,7 @@ def a_snapshot_opens_before_its_request_is_saved(m):
 def events_are_published_before_the_opening(m):
     def stream(self, state, block, original=Engine._stream):
         if state.record.phase is Phase.PENDING:
-            block.incarnation = self._standing.incarnation
+            block.incarnation = self._numbering.incarnation
             yield self._sent(state, block)
         else:
             yield from original(self, state, block)
@@ -131,18 +140,18 @@ def set_aside_events_keep_their_own_position(m):
         lists = ("ops", "tx", "ordinals", "before", "after", "last", "key_change")
         return dataclasses.replace(block, **{name: [getattr(block, name)[i] for i in keep] for name in lists})
 
-    m.setattr(Engine, "_rekeyed", rekeyed)
+    m.setattr(Numbering, "unseen", rekeyed)
 
 
 def set_aside_events_are_all_published(m):
-    def rekeyed(self, block, seen, original=Engine._rekeyed):
+    def rekeyed(self, block, seen, original=Numbering.unseen):
         class Nothing:
             def includes(self, transaction):
                 return False
 
         return original(self, block, Nothing())
 
-    m.setattr(Engine, "_rekeyed", rekeyed)
+    m.setattr(Numbering, "unseen", rekeyed)
 
 
 def a_plan_outlives_its_file_node(m):
@@ -177,7 +186,7 @@ def records_of_older_runs_count(m):
 
 def ordinals_start_again_with_each_chunk(m):
     def keyed(self, state, load, ticket, overlay, original=Engine._keyed):
-        self._ordinal = 0
+        self._numbering._ordinal = 0
         yield from original(self, state, load, ticket, overlay)
 
     m.setattr(Engine, "_keyed", keyed)

@@ -1,0 +1,62 @@
+"""Rows of a snapshot as blocks: (position of the last transaction read, this run, running ordinals). Pure.
+
+Rule numbers refer to docs/snapshot-merge.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.block import Block, Op, Origin, Row, Transaction
+
+if TYPE_CHECKING:
+    from capture.source import Visibility
+    from schemas.table import TableSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run of capture begins: its numbers in the order key and the last transaction that was read."""
+
+    incarnation: int
+    run: int
+    at: Transaction
+
+
+class Numbering:
+    """Gives the rows of one run their place in the order. ``at`` is the last transaction read from the stream."""
+
+    def __init__(self, standing: Standing) -> None:
+        self.at = standing.at
+        self.incarnation, self.run = standing.incarnation, standing.run
+        self._ordinal = 0
+
+    def block(self, schema: TableSchema, rows: list[Row | None], op: Op, origin: Origin) -> Block:
+        """Return rows read by a worker as a block of this run; None stands for the truncate's missing image."""
+        n = len(rows)
+        return Block(
+            schema, [self._here()], self.incarnation, self.run, origin,
+            ops=[op] * n, tx=[0] * n, ordinals=self._ordinals(n), before=[None] * n, after=rows,
+            last=[True] * n, key_change=[False] * n,
+        )  # fmt: skip
+
+    def unseen(self, block: Block, seen: Visibility) -> Block:
+        """Return the unseen rows of a set-aside block under this run: they do not keep their own position (rule 9)."""
+        keep = [i for i in range(len(block)) if not seen.includes(block.transactions[block.tx[i]])]
+        n = len(keep)
+        return Block(
+            block.table, [self._here()], self.incarnation, self.run, Origin.LOG,
+            ops=[block.ops[i] for i in keep], tx=[0] * n, ordinals=self._ordinals(n),
+            before=[block.before[i] for i in keep], after=[block.after[i] for i in keep],
+            last=[True] * n, key_change=[False] * n,
+        )  # fmt: skip
+
+    def _here(self) -> Transaction:
+        return Transaction(self.at.position, self.at.committed_us, "")
+
+    def _ordinals(self, n: int) -> list[int]:
+        """Return the next n ordinals: they run on over all chunks, tables and truncates of a run (rule 14)."""
+        first = self._ordinal
+        self._ordinal += 2 * n
+        return list(range(first, self._ordinal, 2))

@@ -1,0 +1,91 @@
+"""Killed at any of its failpoints, apply goes on where the target says, and applies each event once."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runtime import config
+from runtime.failpoints import NAMES
+from schemas.block import UNSENT, Op
+from tests.support.apply_feed import Feed, Target, applying, crash, pipeline_file
+from tests.unit.apply.histories import table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.live
+
+FAILPOINTS = [name for name in NAMES if name.startswith("apply.")]
+#: Where the second hit comes too late or never: once per start, or per change of a table.
+ONCE = {"apply.takeover", "apply.before_ddl", "apply.after_ddl"}
+
+
+def keyed_change(feed: Feed, n: int, rows: dict[int, tuple]) -> None:
+    """One transaction that inserts, patches, moves and deletes, and the rows as they are afterwards."""
+    first, moved = 10 * n, 10 * n + 1
+    feed.send(
+        feed.transaction(
+            (Op.CREATE, None, (b"%d" % first, b"new", b"B")),
+            (Op.CREATE, None, (b"%d" % (first + 2), b"new", b"B")),
+            (Op.UPDATE, None, (b"%d" % first, b"patched", UNSENT)),
+            (Op.UPDATE, (b"%d" % (first + 2), UNSENT, UNSENT), (b"%d" % moved, b"moved", UNSENT)),
+            *([(Op.DELETE, (b"%d" % (first - 10), UNSENT, UNSENT), None)] if first - 10 in rows else []),
+        )
+    )
+    rows.pop(first - 10, None)
+    rows[first], rows[moved] = (first, "patched", "B"), (moved, "moved", "B")
+
+
+def keyless_change(feed: Feed, n: int, rows: Counter) -> None:
+    """One transaction with equal rows, larger than a batch, some of them removed again."""
+    row = (b"%d" % (n % 3), b"same", None)
+    feed.send(feed.transaction(*[(Op.CREATE, None, row)] * 30, *[(Op.DELETE, row, None)] * 7))
+    rows[(n % 3, "same", None)] += 23
+
+
+@pytest.mark.timeout(240)
+def test_each_event_is_applied_once_whatever_apply_died_of(
+    tmp_path: Path, pipeline_name: str, kafka: str, target_db: str
+) -> None:
+    path = pipeline_file(tmp_path, pipeline_name, kafka, target_db, batch_rows=10)
+    pipeline = config.load(path, {"kafka", "target"})
+    keyed = Feed(pipeline, table())
+    keyless = Feed(pipeline, replace(table(key=False, full=True), name="u"))
+    keyed.load()
+    keyless.load()
+    rows: dict[int, tuple] = {}
+    bag: Counter = Counter()
+    deaths = []
+    for n, name in enumerate(["", *FAILPOINTS], start=1):
+        if name:
+            process = crash(path, f"{name}=kill{'' if name in ONCE else '@2'}")
+            _, errors = process.communicate(timeout=60)
+            deaths.append((name, process.returncode))
+            assert process.returncode == -signal.SIGKILL, (name, errors.decode()[-2000:])
+        for i in range(3):
+            keyed_change(keyed, 3 * n + i, rows)
+            keyless_change(keyless, 3 * n + i, bag)
+        if name == "apply.takeover":
+            keyed.register(replace(keyed.table, columns=(*keyed.table.columns[:2], wider(keyed.table.columns[2]))))
+
+    target = Target(target_db, pipeline.pipeline)
+    with applying(pipeline, "one"):
+        for feed in (keyed, keyless):
+            target.wait(lambda feed=feed: offsets(target).get(feed.topic, 0) >= feed.end())
+
+    assert target.rows() == sorted(rows.values())
+    assert Counter(target.rows("public.u")) == bag
+    assert len(deaths) == len(FAILPOINTS)
+
+
+def wider(column):
+    return replace(column, comment="another version of the table")
+
+
+def offsets(target: Target) -> dict[str, int]:
+    return dict(target.connection.execute("SELECT topic, next_offset FROM ferryman.checkpoint").fetchall())
