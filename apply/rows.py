@@ -21,6 +21,9 @@ from schemas.errors import ContractError
 if TYPE_CHECKING:
     from schemas.table import TableSchema
 
+#: Present keys and new values of rows, by the columns that were sent.
+_Groups = defaultdict[tuple[int, ...], list[tuple[Key, FullRow]]]
+
 
 class Change(NamedTuple):
     """One event as the planner sees it."""
@@ -158,7 +161,9 @@ class Rows:
         self._under.clear()
 
     def _overlaid(self, line: Line, after: Row) -> Line:
-        row = tuple([old if new is UNSENT else new for new, old in zip(after, line.row, strict=True)])
+        row = after
+        if line.row is not self._unknown:
+            row = tuple([old if new is UNSENT else new for new, old in zip(after, line.row, strict=True)])
         if UNSENT in row:
             return Line(line.base, row)
         self._vacate(line)
@@ -171,20 +176,21 @@ class Rows:
 
     def _partial(self) -> tuple[list[Patch], list[Patch]]:
         """Return the rows of which columns were not sent: those with a new key, and those without."""
-        table = self._table
-        grouped: dict[tuple[int, ...], list[tuple[Key, FullRow]]] = defaultdict(list)
-        moved: dict[tuple[int, ...], list[tuple[Key, FullRow]]] = defaultdict(list)
+        stay: _Groups = defaultdict(list)
+        moved: _Groups = defaultdict(list)
+        key_columns = frozenset(self._table.key)
         for key, line in self._lines.items():
             if line is None or line.base is None:
                 continue
-            stays = line.base == key
-            sent = tuple(
-                i for i, value in enumerate(line.row) if value is not UNSENT and not (stays and i in table.key)
-            )
+            sent = tuple([i for i, value in enumerate(line.row) if value is not UNSENT])
+            if line.base == key:
+                group, sent = stay, tuple([i for i in sent if i not in key_columns])
+            else:
+                group = moved
             if sent:
-                values: FullRow = tuple(line.row[i] for i in sent)  # type: ignore[misc]  # UNSENT was filtered out
-                (grouped if stays else moved)[sent].append((line.base, values))
-        return _patches(moved), _patches(grouped)
+                values: FullRow = tuple([line.row[i] for i in sent])  # type: ignore[misc]  # UNSENT is left out
+                group[sent].append((line.base, values))
+        return _patches(moved), _patches(stay)
 
     def _crossing(self) -> bool:
         moved = [(key, line.base) for key, line in self._lines.items() if line is not None and line.base is not None]
@@ -192,7 +198,7 @@ class Rows:
         return any(key in left for key, base in moved if base != key)
 
 
-def _patches(groups: dict[tuple[int, ...], list[tuple[Key, FullRow]]]) -> list[Patch]:
+def _patches(groups: _Groups) -> list[Patch]:
     patches = []
     for columns in sorted(groups):
         rows = sorted(groups[columns], key=lambda row: row[0])
@@ -214,8 +220,8 @@ def whole(table: TableSchema, row: Row | None) -> FullRow:
 
 def key_of(table: TableSchema, row: Row | None) -> Key:
     """Return the key columns of a row image; raises ContractError when they were not all sent."""
-    key = tuple([row[i] for i in table.key]) if row is not None else (None,)
-    for value in key:
-        if not isinstance(value, bytes):
-            raise ContractError(f"an event of {table.namespace}.{table.name} came without its key")
-    return key  # type: ignore[return-value]  # every value was checked
+    if row is not None:
+        key = tuple([row[i] for i in table.key])
+        if all([type(value) is bytes for value in key]):  # noqa: C419 - twice as fast, on every event
+            return key  # type: ignore[return-value]  # every value was checked
+    raise ContractError(f"an event of {table.namespace}.{table.name} came without its key")

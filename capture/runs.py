@@ -93,6 +93,11 @@ class RunBuilder(Generic[Version, Row]):
         self._transaction: Transaction | None = None
 
     @property
+    def held(self) -> int:
+        """How many rows are held back, once all others are taken."""
+        return len(self._tables)
+
+    @property
     def between(self) -> bool:
         """Whether no transaction is open."""
         return self._transaction is None

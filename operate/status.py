@@ -60,15 +60,16 @@ def document(facts: Facts) -> dict[str, Any]:
 
 def _capture(facts: Facts) -> dict[str, Any]:
     stream, source = facts.positions.stream, facts.source
+    state = capture_state(facts.positions, source, facts.now)
     behind = None if source is None or stream is None else max(0, source.end - int(stream.resume.get("lsn", 0)))
     return {
-        "state": capture_state(facts.positions, facts.source, facts.now),
+        "state": state,
         "lag_seconds": None if stream is None or behind is None else _capture_lag(stream, behind, facts.now),
         "lag_bytes": behind,
         "retained_bytes": source.retained_bytes if source else None,
         "slot_status": source.slot_status if source else None,
         "reason": stream.reason if stream else None,
-        "address": stream.address if stream else None,
+        "address": stream.address if stream is not None and state == "running" else None,
     }
 
 

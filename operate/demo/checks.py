@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,9 @@ def compare(source: psycopg.Connection[Any], target: psycopg.Connection[Any], ta
     if columns != _columns(target, table):
         return Equality(table, total, max(1, total))
     query = _ordered(table, columns)
-    if _digest(_lines(source, query)) == _digest(_lines(target, query)):
+    with ThreadPoolExecutor(2) as both:
+        ours, theirs = both.map(lambda side: _digest(_lines(side, query)), (source, target))
+    if ours == theirs:
         return Equality(table, total, 0)
     return Equality(table, total, max(1, differences(_lines(source, query), _lines(target, query))))
 

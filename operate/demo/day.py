@@ -71,9 +71,6 @@ def hour(number: int) -> list[Scene]:
 def evening() -> list[Scene]:
     """Return how the day ends."""
     return [
-        Scene(
-            "23:30", "late arrivals", tuple(_arrivals(late) for late in range(LAST_HOUR - FLYING + 1, LAST_HOUR + 1))
-        ),
         Scene("23:40", "withdrawn flights are put on record as cancelled", (_PUT_ON_RECORD,)),
         Scene("23:50", "all gusts of the year are recalculated, in one transaction", (_RECALCULATE,)),
     ]

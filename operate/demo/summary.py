@@ -30,12 +30,12 @@ def show(console: Console, outcome: Outcome) -> None:
 
 def _crashes(outcome: Outcome) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    for column in ("killed with SIGKILL", "when", "down", "back at work", ""):
-        table.add_column(column, justify="right" if column in ("down", "back at work") else "left")
+    for column in ("kill -9", "when", "down", "at work after", ""):
+        table.add_column(column, justify="right" if column in ("down", "at work after") else "left")
     table.add_row(*(f"[dim]{column.header}[/]" for column in table.columns))
     for crash in outcome.crashes:
         table.add_row(
-            crash.victim, escape(crash.moment), f"{crash.down_s:.1f} s", f"after {crash.back_s:.1f} s",
+            crash.victim, escape(crash.moment), f"{crash.down_s:.1f} s", f"{crash.back_s:.1f} s",
             f"[dim]{crash.sign}[/]",
         )  # fmt: skip
     return table
@@ -85,8 +85,6 @@ def show_way_around(console: Console, world: World) -> None:
     ]
     lines += [(f"{d.name}'s metrics", f"curl http://{d.address}/metrics") for d in (world.capture, world.apply)]
     lines.append(("end and delete it", "ferryman demo --stop"))
-    table = Table.grid(padding=(0, 2))
-    for what, command in lines:
-        table.add_row(f"[dim]{what}[/]", escape(command))
     console.print("Servers and daemons go on running. Look around:")
-    console.print(table, highlight=False, soft_wrap=True)
+    for what, command in lines:
+        console.print(f"[dim]{what + ':':<23}[/] {escape(command)}", highlight=False, soft_wrap=True)

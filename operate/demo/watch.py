@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import psycopg
 from confluent_kafka import KafkaException, TopicPartition
@@ -33,7 +33,9 @@ _PAUSE_S: Final = 0.15
 #: Seconds that one question to a broker may take: it may be dead.
 _PATIENCE_S: Final = 1.0
 #: Seconds over which rates are taken.
-_RATE_SPAN_S: Final = 3.0
+_RATE_SPAN_S: Final = 8.0
+#: Rows a second below which no time is foretold.
+_MOVES_ROWS_S: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,31 @@ class Picture:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the copy will take at the present rate."""
+        """How long the copy will take at the present rate; None while it hardly moves."""
         left = max(0, self.total - self.copied)
-        return left / self.rate if self.rate > 0 else None
+        return left / self.rate if self.rate >= _MOVES_ROWS_S else None
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was read of a pipeline last; ``kafka`` and ``target``: whether they answered the last time."""
+
+    positions: Positions
+    ends: dict[str, int] = field(default_factory=dict)
+    applied: Applied = field(default_factory=applied.Applied)
+    epochs: int = 0
+    kafka: bool = False
+    target: bool = False
+
+
+class Sees(Protocol):
+    """Whoever looks at a pipeline: :class:`Eyes`, or a fake in tests."""
+
+    def look(self) -> Seen:
+        """Return what is to be seen now."""
+
+    def close(self) -> None:
+        """Look no more."""
 
 
 class Watch:
@@ -115,13 +139,13 @@ class Watch:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        eyes: Sees,
         totals: Mapping[str, int],
         tell: Callable[[Picture], None],
         vital: Callable[[], None],
     ) -> None:
         self.picture = Picture(rows={table: Row(table, total) for table, total in totals.items()})
-        self._eyes = _Eyes(pipeline)
+        self._eyes = eyes
         self._totals, self._tell, self._vital = totals, tell, vital
         self._news = threading.Condition()
         self._over = threading.Event()
@@ -160,7 +184,7 @@ class Watch:
             self._tell(picture)
         self._eyes.close()
 
-    def _compose(self, started: float, seen: _Seen) -> Picture:
+    def _compose(self, started: float, seen: Seen) -> Picture:
         rows = {table: _row(table, total, seen) for table, total in self._totals.items()}
         stream, checkpoints = seen.positions.stream, seen.applied.checkpoints.values()
         return Picture(
@@ -181,17 +205,7 @@ class Watch:
         return max(0, count - before) / (now - first) if span > 0 else 0.0
 
 
-@dataclass(slots=True)
-class _Seen:
-    positions: Positions
-    ends: dict[str, int] = field(default_factory=dict)
-    applied: Applied = field(default_factory=applied.Applied)
-    epochs: int = 0
-    kafka: bool = False
-    target: bool = False
-
-
-def _row(table: str, total: int, seen: _Seen) -> Row:
+def _row(table: str, total: int, seen: Seen) -> Row:
     record, state = seen.positions.tables.get(table), seen.applied.tables.get(table)
     return Row(
         table, total,
@@ -206,26 +220,28 @@ def _row(table: str, total: int, seen: _Seen) -> Row:
     )  # fmt: skip
 
 
-class _Eyes:
+class Eyes:
     """Connections to the broker and the target, each opened anew after it broke."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         assert pipeline.target is not None
         self._pipeline, self._conninfo = pipeline, pipeline.target.conninfo
         self._tail = Tail(pipeline.kafka, pipeline.pipeline)
-        self._seen = _Seen(self._tail.positions)
+        self._seen = Seen(self._tail.positions)
         # A broker that came back is to be seen at once.
         quick = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 100}
         self._consumer: Consumer = kafka.consumer(pipeline.kafka, None, **quick)
         self._target: psycopg.Connection[Any] | None = None
 
     def close(self) -> None:
+        """Let go of all connections."""
         self._tail.close()
         self._consumer.close()
         if self._target is not None:
             self._target.close()
 
-    def look(self) -> _Seen:
+    def look(self) -> Seen:
+        """Read everything; what does not answer stays as it was."""
         self._seen.kafka = self._look_at_kafka()
         self._seen.target = self._look_at_target()
         return self._seen

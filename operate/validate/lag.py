@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from operate.following import Follower
 
 #: A pipeline in which nothing moves for so long, in seconds, will not catch up while we wait. A daemon that is being
-#: restarted is back earlier.
+#: restarted is back earlier. Where capture says that it was stopped, most likely nobody restarts it.
 _PATIENCE_S: Final = 30.0
+_STOPPED_PATIENCE_S: Final = 5.0
 
 
 class Lag:
@@ -41,10 +42,14 @@ class Lag:
                 return True
             if verdict.reason != before:
                 moved, before = time.monotonic(), verdict.reason
-            if verdict.failed or time.monotonic() - moved > _PATIENCE_S:
+            if verdict.failed or time.monotonic() - moved > self._patience():
                 self.stuck = _why(verdict)
                 return False
             time.sleep(POLL_S)
+
+    def _patience(self) -> float:
+        stream = self._follower.positions().stream
+        return _STOPPED_PATIENCE_S if stream is not None and stream.state == "stopped" else _PATIENCE_S
 
 
 def _why(verdict: Verdict) -> str:

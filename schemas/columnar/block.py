@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,22 +27,27 @@ class Columns:
     """Some row images by column: ``values[c]`` holds column c of all of them, in the form of its side.
 
     ``unsent[c]`` tells which of its nulls were not sent; None: all was sent. Images of one kind often lack the same
-    columns (a delete has the key alone), so most entries are None.
+    columns (a delete has the key alone), so most entries are None. ``size`` is the number of images: there are tables
+    without columns.
     """
 
+    size: int
     values: tuple[pa.BinaryArray, ...]
     unsent: tuple[Mask | None, ...]
 
     def __len__(self) -> int:
-        return len(self.values[0]) if self.values else 0
+        return self.size
 
     def rows(self) -> list[Row]:
         """Return the images row by row."""
+        if not self.values:
+            return [()] * self.size
         return list(zip(*map(_cells, self.values, self.unsent), strict=True))
 
     def take(self, indexes: Ints) -> Columns:
         """Return some of the images."""
         return Columns(
+            len(indexes),
             tuple(take(values, indexes) for values in self.values),
             tuple(None if mask is None else mask[indexes] for mask in self.unsent),
         )
@@ -128,6 +134,23 @@ class ColumnBlock:
         )  # fmt: skip
 
 
+#: A block in either form.
+AnyBlock = Block | ColumnBlock
+
+
+def rows_of(block: AnyBlock) -> Block:
+    """Return a block row by row."""
+    return block.to_block() if isinstance(block, ColumnBlock) else block
+
+
+def operations(block: AnyBlock) -> dict[Op, int]:
+    """Return how many rows of each operation a block has."""
+    if isinstance(block, Block):
+        return Counter(block.ops)
+    codes, counts = np.unique(block.ops, return_counts=True)
+    return {OPS[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+
+
 def columns(rows: list[Row]) -> Columns:
     """Return row images by column."""
     values, unsent = [], []
@@ -135,7 +158,7 @@ def columns(rows: list[Row]) -> Columns:
         mask = np.array([cell is UNSENT for cell in cells], np.bool_)
         values.append(pa.array([None if cell is UNSENT else cell for cell in cells], pa.binary()))
         unsent.append(mask if mask.any() else None)
-    return Columns(tuple(values), tuple(unsent))
+    return Columns(len(rows), tuple(values), tuple(unsent))
 
 
 def _cells(values: pa.BinaryArray, unsent: Mask | None) -> list[object]:

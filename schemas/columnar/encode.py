@@ -17,6 +17,7 @@ from schemas.binary import writer
 from schemas.block import Op
 from schemas.codec_encode import BlockEncoder
 from schemas.columnar.arrays import Ints, Mask, Unserved, concatenate, join, nulls_of, take_or_null
+from schemas.columnar.block import ColumnBlock, rows_of
 from schemas.columnar.envelope import Stamps
 from schemas.columnar.images import Image, ImageWriter, Pieces
 from schemas.columnar.messages import Messages
@@ -26,7 +27,7 @@ from schemas.source_block import source_schema, source_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from schemas.columnar.block import ColumnBlock, Columns, Part
+    from schemas.columnar.block import AnyBlock, Columns, Part
     from schemas.columnar.images import Converter, Kernel
     from schemas.key_encode import Register
     from schemas.table import TableSchema
@@ -78,18 +79,18 @@ class ColumnEncoder:
         self._images = ImageWriter(table, envelope, converters, kernels)
         self._source = writer(source_schema(table.connector))
 
-    def encode(self, block: ColumnBlock) -> Messages:
+    def encode(self, block: AnyBlock) -> Messages:
         """Return the messages of a block, in order; raises ContractError for a value that its column cannot hold."""
         if block.table != self._table:
             raise ContractError(f"a block of another version of {self._table.name!r} than its encoder's")
         self._now_us = self._clock()
         if len(block) >= FEWEST and self._table.columns:
             try:
-                return self._columnar(block)
+                return self._columnar(block if isinstance(block, ColumnBlock) else ColumnBlock.of(block))
             except Unserved:
                 pass
         self.reference_rows += len(block)
-        return Messages.of(self._reference.encode(block.to_block()))
+        return Messages.of(self._reference.encode(rows_of(block)))
 
     def _columnar(self, block: ColumnBlock) -> Messages:
         stamps = Stamps(block, [self._source_bytes(block, i) for i in range(len(block.transactions))], self._now_us)

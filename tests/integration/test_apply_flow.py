@@ -10,6 +10,7 @@ import pytest
 from runtime import config
 from schemas.block import UNSENT, Op
 from schemas.codec import Message
+from schemas.table import Column
 from tests.support.apply_feed import Feed, Target, applying, pipeline_file, with_batch_rows
 from tests.unit.apply.histories import table
 
@@ -226,3 +227,29 @@ def test_the_target_may_be_away_for_a_while(pipeline: config.Pipeline, target: T
 
     assert [r[0] for r in target.rows()] == list(range(1, 30))
     assert target.state()["inserts"] == 28
+
+
+@pytest.mark.parametrize("cause", ["unreadable", "refused"])
+def test_a_new_snapshot_frees_a_blocked_table(pipeline: config.Pipeline, target: Target, cause: str) -> None:
+    target.connection.execute(
+        "CREATE TABLE public.t (id int PRIMARY KEY, small varchar(3) CHECK (small <> 'bad'), big text)"
+    )
+    feed = Feed(pipeline, replace(table(), columns=(table().columns[0], short(table().columns[1]), table().columns[2])))
+    feed.load(row(1))
+    feed.send([Message(b"", b"not an event", [])] if cause == "unreadable" else feed.transaction(insert(2, "bad")))
+    feed.send(feed.transaction(insert(3)))
+
+    with applying(pipeline):
+        target.wait(lambda: (target.state() or {}).get("state") == "blocked")
+        assert [r[0] for r in target.rows()] == [1]
+        feed.say()
+        feed.load(row(5), row(6))
+        feed.send(feed.transaction(insert(7)))
+        target.wait(target.reached(feed.end()))
+
+    assert [r[0] for r in target.rows()] == [5, 6, 7]
+    assert target.state()["reason"] is None
+
+
+def short(column: Column) -> Column:
+    return replace(column, target_type="character varying(3)")

@@ -135,6 +135,28 @@ def test_a_chunk_knows_exactly_which_transactions_it_saw(db, spool):
         assert read_chunk(source, table, spool).visibility.after(fence)
 
 
+def test_what_runs_in_another_database_holds_no_chunk_up(db, spool, source_server):
+    db.run("CREATE TABLE t (id int PRIMARY KEY)")
+    with started(db.source()) as source, psycopg.connect(source_server) as elsewhere:
+        elsewhere.execute("SELECT pg_current_xact_id()")
+        fence = source.fence()
+        assert source.settled(fence)
+        assert read_chunk(source, found(source, "t"), spool).visibility.after(fence)
+
+
+def test_a_prepared_transaction_holds_chunks_up_until_it_is_over(db, spool):
+    if db.value("SELECT current_setting('max_prepared_transactions')") == "0":
+        pytest.skip("the server has max_prepared_transactions = 0")
+    db.run("CREATE TABLE t (id int PRIMARY KEY)")
+    with started(db.source()) as source:
+        db.run("BEGIN", "INSERT INTO t VALUES (1)", f"PREPARE TRANSACTION '{db.name}'")
+        fence = source.fence()
+        assert not source.settled(fence)
+        db.run(f"COMMIT PREPARED '{db.name}'")
+        assert source.settled(fence)
+        assert changes(read_all(source))[0].after == (b"1",)
+
+
 def test_nothing_slips_in_between_a_chunk_s_snapshot_and_its_rows(db, spool, monkeypatch):
     """Without the lock an ALTER would make COPY return no rows; without the snapshot later rows would come too."""
     db.run("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, '1')", "SET lock_timeout = '100ms'")

@@ -249,4 +249,4 @@ def crash(path: Path, failpoints: str, instance: str = "one") -> subprocess.Pope
     """Start ``ferryman apply`` as a process of its own that dies at a failpoint."""
     environment = {**os.environ, "FERRYMAN_ENV": "test", "FERRYMAN_FAILPOINTS": failpoints}
     command = [sys.executable, "-P", "-m", "operate.main", "apply", str(path), "--instance", instance]
-    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

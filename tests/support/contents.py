@@ -83,7 +83,8 @@ def _compare(name: Name, ours: Contents, theirs: Contents | None) -> list[str]:
         return [f"{name}: not in the target"]
     found = []
     if ours.columns != theirs.columns:
-        found.append(f"{name}: columns {ours.columns} at the source, {theirs.columns} at the target")
+        here, there = set(ours.columns) - set(theirs.columns), set(theirs.columns) - set(ours.columns)
+        found.append(f"{name}: columns {sorted(here)} only at the source, {sorted(there)} only at the target")
     if ours.key != theirs.key:
         found.append(f"{name}: key {ours.key} at the source, {theirs.key} at the target")
     missing, extra = ours.rows - theirs.rows, theirs.rows - ours.rows

@@ -190,11 +190,12 @@ def clear(cursor: psycopg.Cursor[Any], random: Random, _: Lane) -> None:
     cursor.execute("INSERT INTO cleared SELECT i, 'after' FROM generate_series(1, %s) i", [random.randrange(1, 30)])
 
 
-def add_column(cursor: psycopg.Cursor[Any], _random: Random, _lane: Lane) -> None:
-    """Existing rows get the default without an event each."""
+def add_column(cursor: psycopg.Cursor[Any], random: Random, lane: Lane) -> None:
+    """Existing rows get the default without an event each; the next row of the table brings the new version."""
     row = cursor.execute("SELECT count(*) FROM pg_attribute WHERE attrelid = 'growing'::regclass").fetchone()
     assert row is not None
     cursor.execute(f"ALTER TABLE growing ADD COLUMN added_{row[0]} text DEFAULT 'since {row[0]}'")
+    grow_rows(cursor, random, lane)
 
 
 def write_much(cursor: psycopg.Cursor[Any], rows: int) -> None:

@@ -46,7 +46,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class Reading:
     """A table version of the stream.
 
     ``sent`` tells which columns an old key image has, ``enums`` the labels of the version by column.
@@ -58,7 +58,7 @@ class Followed:
     enums: tuple[tuple[int, frozenset[bytes]], ...]
 
     @classmethod
-    def of(cls, relation: Relation, schema: TableSchema) -> Followed:
+    def of(cls, relation: Relation, schema: TableSchema) -> Reading:
         """Return how the stream's rows of a relation are read."""
         enums = [
             (i, frozenset(label.encode() for label in column.type.allowed))
@@ -68,7 +68,7 @@ class Followed:
         return cls(relation.oid, schema, tuple(column.identity for column in relation.columns), tuple(enums))
 
 
-def block_of(run: Run[Followed, bytes | Change]) -> Block | ColumnBlock:
+def block_of(run: Run[Reading, bytes | Change]) -> Block | ColumnBlock:
     """Return the rows of a run as a block; raises ProtocolError for bytes that are no row message."""
     messages = [row for row in run.rows if type(row) is bytes]
     if len(messages) == len(run.rows) >= FEWEST:
@@ -79,7 +79,7 @@ def block_of(run: Run[Followed, bytes | Change]) -> Block | ColumnBlock:
     return _by_row(run)
 
 
-def change(table: Followed, message: bytes) -> Change:
+def change(table: Reading, message: bytes) -> Change:
     """Read one row message."""
     images = _READ[message[0]](message)
     after = images.new
@@ -91,7 +91,7 @@ def change(table: Followed, message: bytes) -> Change:
 # --- row by row -------------------------------------------------------------------------------------------------------
 
 
-def _by_row(run: Run[Followed, bytes | Change]) -> Block:
+def _by_row(run: Run[Reading, bytes | Change]) -> Block:
     table = run.version
     changes = [change(table, row) if isinstance(row, bytes) else row for row in run.rows]
     return Block(
@@ -102,7 +102,7 @@ def _by_row(run: Run[Followed, bytes | Change]) -> Block:
     )  # fmt: skip
 
 
-def _before(table: Followed, images: Images) -> Row | None:
+def _before(table: Reading, images: Images) -> Row | None:
     """Return the old image; a key image has NULL where nothing was sent, and unsent is never NULL."""
     if images.old is None or images.full:
         return images.old
@@ -127,7 +127,7 @@ def _key_changed(table: TableSchema, found: Change) -> bool:
 # --- by column --------------------------------------------------------------------------------------------------------
 
 
-def _by_column(run: Run[Followed, bytes | Change], rows: list[bytes]) -> ColumnBlock:
+def _by_column(run: Run[Reading, bytes | Change], rows: list[bytes]) -> ColumnBlock:
     try:
         kinds = np.frombuffer(bytes(map(itemgetter(0), rows)), np.uint8)
         tuples = np.frombuffer(bytes(map(itemgetter(_TUPLE_KIND), rows)), np.uint8)
@@ -160,7 +160,7 @@ _SHAPES: Final = (
 class _Reader:
     """Reads the row messages of a run by the shape of their images; ``key_change`` grows with the parts."""
 
-    def __init__(self, table: Followed, rows: list[bytes]) -> None:
+    def __init__(self, table: Reading, rows: list[bytes]) -> None:
         self.key_change = np.zeros(len(rows), np.bool_)
         self._table = table
         self._messages = Messages(rows)
@@ -190,6 +190,7 @@ def _key_only(images: Columns, sent: tuple[bool, ...]) -> Columns:
     nothing = pa.nulls(len(images), pa.binary())
     unsent = np.ones(len(images), np.bool_)
     return Columns(
+        len(images),
         tuple(values if there else nothing for values, there in zip(images.values, sent, strict=True)),
         tuple(mask if there else unsent for mask, there in zip(images.unsent, sent, strict=True)),
     )
@@ -204,7 +205,7 @@ def _filled_columns(new: Columns, old: Columns) -> Columns:
             usable = mask if null is None else mask & ~null
             values[i] = pc.if_else(pa.array(usable), old.values[i], new.values[i])
             unsent[i] = mask & ~usable
-    return Columns(tuple(values), tuple(unsent))
+    return Columns(len(new), tuple(values), tuple(unsent))
 
 
 def _keys_changed(table: TableSchema, old: Columns, new: Columns) -> Mask:

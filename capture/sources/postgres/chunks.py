@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from schemas.table import TableSchema
 
-#: Writers are not held up by our lock. It waits long behind an ALTER TABLE: when it gives up, all of capture starts anew.
+#: Writers are not held up by our lock. Behind an ALTER TABLE it waits long: giving up makes all of capture start anew.
 _LOCK_TIMEOUT: Final = "600s"
 #: Keys asked for with one statement.
 _KEYS_AT_ONCE: Final = 1_000

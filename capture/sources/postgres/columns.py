@@ -110,7 +110,7 @@ def _cells(data: Bytes, starts: Any, ends: Any, null: Mask | None, width: int) -
     for column in range(width):
         texts = take(cells, places + np.int32(2 * column))
         values.append(texts if null is None else with_nulls(texts, null[column::width]))
-    return Columns(tuple(values), (None,) * width)
+    return Columns(len(places), tuple(values), (None,) * width)
 
 
 # --- pgoutput ---------------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Messages:
                 raise Unserved
             values.append(with_nulls(gather(self._raw, starts, ends), null))
             unsent.append(None if null is None else self._unsent(kinds, null))
-        return Tuples(Columns(tuple(values), tuple(unsent)), at)
+        return Tuples(Columns(len(which), tuple(values), tuple(unsent)), at)
 
     def _unsent(self, kinds: Bytes, null: Mask) -> Mask | None:
         unchanged = kinds == _UNCHANGED

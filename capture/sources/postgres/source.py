@@ -34,6 +34,14 @@ log = structlog.get_logger()
 _SLOT_WAIT_S: Final = 5.0
 _SLOT_PAUSE_S: Final = 0.2
 
+#: Whoever has written holds a lock on its own xid until it is over for everybody (prepared ones have no process).
+_FENCE: Final = """
+SELECT pg_current_xact_id()::text, ARRAY(
+    SELECT l.transactionid::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()
+      AND a.datname = current_database()
+    UNION SELECT transaction::text FROM pg_prepared_xacts WHERE database = current_database())"""
+
 _FILE_BUFFER_BYTES: Final = 1 << 20
 
 
@@ -254,8 +262,11 @@ class PostgresSource:
     # --- snapshots -------------------------------------------------------------------------------------------------
 
     def fence(self) -> Mark:
-        """Return the xid of a transaction of its own, taken now (rule 3)."""
-        return {"xid": int(self._value("SELECT pg_current_xact_id()::text"))}
+        """Return the xid of a transaction of its own, taken now, and who was running in this database (rule 3)."""
+        with translated("the source does not answer"):
+            row = self._connected().execute(_FENCE).fetchone()
+        assert row is not None, "a SELECT without FROM returns one row"
+        return {"xid": int(row[0]), "running": [int(xid) for xid in row[1]]}
 
     def settled(self, fence: Mark) -> bool:
         """Whether every transaction that ran when ``fence`` was taken is over and visible."""

@@ -33,12 +33,18 @@ class Snapshot:
 
     def includes(self, transaction: Transaction) -> bool:
         """Whether the snapshot saw this transaction's effects; its id is the 32-bit xid of the log."""
-        xid = self._widened(int(transaction.id))
-        return xid < self.xmin or (xid < self.xmax and xid not in self.running)
+        return self._sees(self._widened(int(transaction.id)))
 
     def after(self, fence: dict[str, Any]) -> bool:
-        """Whether every transaction that ran when the fence was taken is over and was seen."""
-        return self.xmin > int(fence["xid"])
+        """Whether every transaction that ran when the fence was taken is over and was seen.
+
+        The fence's own ``xid`` must be, so that the snapshot is younger, and those that were ``running`` in the
+        database then (32-bit xids). What runs in other databases of the cluster cannot have touched our tables.
+        """
+        return self._sees(int(fence["xid"])) and all(self._sees(self._widened(xid)) for xid in fence["running"])
+
+    def _sees(self, xid: int) -> bool:
+        return xid < self.xmin or (xid < self.xmax and xid not in self.running)
 
     def _widened(self, xid: int) -> int:
         """Return the 64-bit xid nearest to the snapshot: no two live transactions are 2^31 apart."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from capture.runs import RunBuilder
 from capture.sources.postgres import changes, pgoutput
-from capture.sources.postgres.changes import Change, Followed, block_of
+from capture.sources.postgres.changes import Change, Reading, block_of
 from capture.sources.postgres.pgoutput import ProtocolError
 from schemas.block import UNSENT, Block, Op, Transaction
 from schemas.columnar.block import ColumnBlock
@@ -25,7 +25,7 @@ STRING = ValueType(Kind.STRING)
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> Followed:
+def tables(draw: st.DrawFn) -> Reading:
     """A table of up to four columns, some of them its key, some of them its replica identity."""
     width = draw(st.integers(1, 4))
     key = draw(st.permutations(range(width)))[: draw(st.integers(0, 2))]
@@ -34,11 +34,11 @@ def tables(draw: st.DrawFn) -> Followed:
         Column(f"c{i}", STRING, key_position=key.index(i) + 1 if i in key else None, identity=identity[i])
         for i in range(width)
     )
-    return Followed(OID, TableSchema("public", "t", columns), tuple(identity), ())
+    return Reading(OID, TableSchema("public", "t", columns), tuple(identity), ())
 
 
 @st.composite
-def messages(draw: st.DrawFn, table: Followed) -> bytes:
+def messages(draw: st.DrawFn, table: Reading) -> bytes:
     """A row message of any kind; few values, so that keys stay equal and change."""
     cells = st.sampled_from([None, UNSENT, b"a", b"b"]) | texts.map(str.encode)
     row: st.SearchStrategy[Row] = st.tuples(*[cells] * len(table.sent))
@@ -57,8 +57,8 @@ def messages(draw: st.DrawFn, table: Followed) -> bytes:
     return wire.delete(OID, old=draw(row))
 
 
-def run_of(table: Followed, rows: list[bytes | Change]) -> Run[Followed, bytes | Change]:
-    builder: RunBuilder[Followed, bytes | Change] = RunBuilder()
+def run_of(table: Reading, rows: list[bytes | Change]) -> Run[Reading, bytes | Change]:
+    builder: RunBuilder[Reading, bytes | Change] = RunBuilder()
     for position in range(0, len(rows), 3):
         builder.begin(Transaction(position, 0, ""))
         for row in rows[position : position + 3]:
@@ -104,7 +104,7 @@ def test_a_damaged_message_is_refused_or_read_as_it_is_read_alone(data: st.DataO
 
 def test_a_run_that_holds_a_row_which_was_looked_into_is_read_row_by_row() -> None:
     schema = TableSchema("public", "t", (Column("c0", STRING, key_position=1, identity=True),))
-    table = Followed(OID, schema, (True,), ())
+    table = Reading(OID, schema, (True,), ())
     block = block_of(run_of(table, [wire.insert(OID, (b"1",)), Change(Op.TRUNCATE, None, None)]))
     assert isinstance(block, Block)
     assert (block.ops, block.after, block.ordinals, block.last) == (
@@ -113,7 +113,7 @@ def test_a_run_that_holds_a_row_which_was_looked_into_is_read_row_by_row() -> No
 
 
 def test_an_insert_with_an_old_row_is_refused() -> None:
-    table = Followed(OID, TableSchema("public", "t", (Column("c0", STRING),)), (False,), ())
+    table = Reading(OID, TableSchema("public", "t", (Column("c0", STRING),)), (False,), ())
     damaged = wire.update(OID, (b"1",), old=(b"2",)).replace(b"U", b"I", 1)
     with pytest.raises(ProtocolError):
         block_of(run_of(table, [damaged]))

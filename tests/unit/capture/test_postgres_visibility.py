@@ -38,6 +38,17 @@ def test_a_transaction_of_the_next_epoch_was_not_seen():
     assert not Snapshot(2**33 - 2, 2**33 - 1, frozenset()).includes(logged(2**33 + 3))
 
 
-def test_a_snapshot_is_after_a_fence_only_if_everything_of_then_is_over():
-    assert not Snapshot(9, 30, frozenset()).after({"xid": 9})
-    assert Snapshot(10, 30, frozenset()).after({"xid": 9})
+def test_a_snapshot_is_after_a_fence_only_if_the_fence_itself_was_seen():
+    fence = {"xid": 9, "running": []}
+
+    assert not Snapshot(9, 9, frozenset()).after(fence)
+    assert not Snapshot(9, 30, frozenset({9})).after(fence)
+    assert Snapshot(5, 30, frozenset({5})).after(fence)  # 5 runs in another database
+
+
+def test_a_snapshot_is_after_a_fence_only_if_everything_that_ran_then_was_seen():
+    fence = {"xid": 2**32 + 9, "running": [7, 2**32 - 1]}  # 32-bit xids, of this epoch and of the one before
+
+    assert Snapshot(2**32 + 10, 2**32 + 10, frozenset()).after(fence)
+    assert not Snapshot(2**32 + 7, 2**32 + 30, frozenset({2**32 + 7})).after(fence)
+    assert not Snapshot(2**32 - 1, 2**32 + 30, frozenset({2**32 - 1})).after(fence)

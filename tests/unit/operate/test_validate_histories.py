@@ -246,7 +246,7 @@ def test_two_empty_tables_are_equal(plan):
     assert world.compare(plan).equal
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_rows_that_change_all_the_time_are_met_by_looking_often(seed):
     world = World(seed, keyed=True, rows=100, busy=0.7)
