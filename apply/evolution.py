@@ -43,8 +43,7 @@ def ensure(session: Session, table: TableSchema, policy: Policy, applied: Collec
         statements = (
             create(table, types, missing_schema=missing_schema) if target is None else alter(table, target, types)
         )
-    if target is not None:
-        _check_dropped(table, target, applied)
+    _check_dropped(table, target, applied)
     if statements and policy == "strict":
         raise Blocked(
             f"the target's table differs from the source's, and the policy is strict: {'; '.join(statements)}",
@@ -57,13 +56,13 @@ def ensure(session: Session, table: TableSchema, policy: Policy, applied: Collec
     return layout(table, target)
 
 
-def _check_dropped(table: TableSchema, target: TargetTable, applied: Collection[str]) -> None:
-    for column in table.columns:
-        if column.name in applied and target.column(column.name) is None:
-            raise Blocked(
-                f"the column {quote(column.name)} was dropped from the target's table",
-                f"`ferryman resync` takes a new snapshot of {spell(table.namespace, table.name)}, with the column",
-            )
+def _check_dropped(table: TableSchema, target: TargetTable | None, applied: Collection[str]) -> None:
+    """Refuse to make anew what the target has had: its rows, or values in them, would be missing silently."""
+    dropped = [c.name for c in table.columns if c.name in applied and (target is None or target.column(c.name) is None)]
+    if dropped:
+        name = spell(table.namespace, table.name)
+        what = "the table" if target is None else f"the column {quote(dropped[0])} of the table"
+        raise Blocked(f"{what} {name} was dropped from the target", f"`ferryman resync {name}` copies it anew")
 
 
 def layout(table: TableSchema, target: TargetTable | None, *, created: bool = False) -> Layout:

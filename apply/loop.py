@@ -61,9 +61,13 @@ class Parts:
 
 
 class Loop:
-    """Applies the partitions that the group gives to this replica, one batch after another."""
+    """Applies the partitions that the group gives to this replica, one batch after another.
+
+    ``waiting``: the target or the brokers do not answer, or did not when last asked.
+    """
 
     def __init__(self, parts: Parts) -> None:
+        self.waiting = False
         self._parts = parts
         self._works = parts.ownership.works
         self._session = parts.open_session()
@@ -116,6 +120,7 @@ class Loop:
                 raise refusal(error) from None
             work.rewind()
             self._retry_at = time.monotonic() + self._retry.next()
+            self.waiting = True
             _log.warning("schema.retry", table=work.table, error=error.what)
 
     def _gap(self, partition: PartitionId) -> None:
@@ -138,11 +143,13 @@ class Loop:
         try:
             action()
             self._retry.reset()
+            self._retry_at = 0.0
         except _FAILURES as error:
             if reaction_to(error) is Reaction.STOP:
                 raise refusal(error) from None
             self._let_go(self._session, error)
             self._retry_at = time.monotonic() + self._retry.next()
+            self.waiting = True
             _log.warning("target.retry", error=postgres.describe(error))
 
     def _next(self, work: Work, *, spill: bool) -> Batch | None:
@@ -182,6 +189,8 @@ class Loop:
         self._applied[partition] = batch.next_offset
         behind = self._parts.consumer.known_end(partition) - batch.next_offset
         telemetry.committed(work.table, batch, behind, time.monotonic() - started)
+        telemetry.state(work.table, work.state)
+        self.waiting = False
 
     def _keep_open(self, work: Work) -> None:
         """The transaction goes on with the next batch: it keeps its session, and the others get another one."""
@@ -219,6 +228,7 @@ class Loop:
         else:
             pause = work.slow if action is Action.MUCH_LATER else work.retry
             work.retry_at = time.monotonic() + pause.next()
+            self.waiting = True
         return False
 
     def _undo(self, work: Work, batch: Batch, error: Exception) -> None:
@@ -240,6 +250,7 @@ class Loop:
         """The table stands still; it is read again from its checkpoint now and then, and so goes on by itself."""
         _log.error("table.blocked", table=work.table, reason=halt.reason, fix=halt.fix)
         work.block(halt.state, time.monotonic() + work.slow.next())
+        telemetry.state(work.table, halt.state)
 
         def record() -> None:
             state.halted(self._session, work.place, work.table, halt)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runtime import metrics
 
 if TYPE_CHECKING:
     from apply.partition import Batch
+
+#: What a table's row in ``ferryman.table_state`` may say.
+_STATES: Final = ("loading", "streaming", "blocked", "needs_resync", "diverged")
+
+
+def state(table: str, now: str) -> None:
+    """Show the state that a table is in."""
+    metrics.table_state(metrics.APPLY_TABLE_STATE, table, now, _STATES)
 
 
 def committed(table: str, batch: Batch, behind: int, seconds: float) -> None:

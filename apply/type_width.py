@@ -68,5 +68,5 @@ def _wider(current: TypeName, wanted: TypeName) -> bool:
     if current.base in _LENGTHS:
         return not new or (bool(old) and new >= old)
     if current.base in _PRECISIONS:
-        return (new or (_MICROSECONDS,)) >= (old or (_MICROSECONDS,))
+        return (new or (_MICROSECONDS,)) > (old or (_MICROSECONDS,))
     return False

@@ -27,8 +27,11 @@ class SourceError(Exception):
     """The source cannot do what was asked; ``what`` happened, ``fix`` says what to do. Never holds a row value."""
 
     def __init__(self, what: str, fix: str = "") -> None:
-        super().__init__(what)
+        super().__init__(what, fix)  # both, so that it survives the way back from a worker process
         self.what, self.fix = what, fix
+
+    def __str__(self) -> str:
+        return self.what
 
 
 class SourceUnavailable(SourceError):

@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from collections import deque
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,8 @@ from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
 #: What a worker brings back.
 Outcome = ChunkRead | SourceError
@@ -35,68 +38,118 @@ class Pool(Protocol):
         """End all workers."""
 
 
+@dataclass(slots=True)
+class _Worker:
+    process: SpawnProcess
+    link: Connection
+    ticket: int | None = None
+
+
 class WorkerPool:
-    """Worker processes, started fresh (``spawn``: librdkafka's threads do not survive a fork).
+    """Worker processes, started fresh (``spawn``: librdkafka's threads do not survive a fork) when there is work.
 
     One chunk more than there are workers is out at a time, so that reading goes on while a chunk is published.
     """
 
     def __init__(self, read: Callable[[ChunkRequest], ChunkRead], workers: int) -> None:
-        self._read, self._workers = read, workers
+        self._read, self._most = read, workers
         self._tickets = count(1)
-        self._out: dict[int, Future[ChunkRead]] = {}
-        self._executor: ProcessPoolExecutor | None = None
+        self._waiting: deque[tuple[int, ChunkRequest]] = deque()
+        self._workers: list[_Worker] = []
 
     def free(self) -> int:
         """Return how many more chunks may be asked for now."""
-        return self._workers + 1 - len(self._out)
+        return self._most + 1 - len(self._waiting) - sum(worker.ticket is not None for worker in self._workers)
 
     def ask(self, request: ChunkRequest) -> int:
         """Have a chunk read by the next idle worker."""
-        if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_begin_worker)
         ticket = next(self._tickets)
-        try:
-            self._out[ticket] = self._executor.submit(self._read, request)
-        except BrokenExecutor:
-            raise self._broken() from None
+        self._waiting.append((ticket, request))
+        self._hand_out()
         return ticket
 
     def finished(self) -> list[tuple[int, Outcome]]:
         """Return what came in; a worker that died counts as a source that went away."""
-        done = [ticket for ticket, future in self._out.items() if future.done()]
-        return [(ticket, self._outcome(self._out.pop(ticket))) for ticket in done]
+        came = [(worker, worker.ticket) for worker in self._workers if worker.ticket is not None and worker.link.poll()]
+        outcomes = [(ticket, self._receive(worker)) for worker, ticket in came]
+        self._hand_out()
+        return outcomes
 
     def close(self) -> None:
-        """End all workers; chunks that are out are thrown away."""
-        self._out.clear()
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        """End all workers at once; chunks that are out are thrown away."""
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.process.kill()
+            worker.link.close()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers.clear()
 
-    def _outcome(self, future: Future[ChunkRead]) -> Outcome:
+    def _hand_out(self) -> None:
+        while self._waiting and (worker := self._idle()) is not None:
+            ticket, request = self._waiting[0]
+            try:
+                worker.link.send(request)
+            except OSError:
+                self._forget(worker)  # it died while it was idle
+                continue
+            worker.ticket = ticket
+            self._waiting.popleft()
+
+    def _idle(self) -> _Worker | None:
+        for worker in self._workers:
+            if worker.ticket is None:
+                return worker
+        return self._start() if len(self._workers) < self._most else None
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(self._read, theirs), name="chunk-worker", daemon=True)
+        process.start()
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+        return self._workers[-1]
+
+    def _receive(self, worker: _Worker) -> Outcome:
         try:
-            return future.result()
-        except BrokenExecutor:
-            return self._broken()
-        except SourceError as error:
-            return error
+            outcome: Outcome | Exception = worker.link.recv()
+        except (EOFError, OSError):
+            self._forget(worker)
+            return SourceUnavailable("a chunk worker ended unexpectedly")
+        worker.ticket = None
+        if isinstance(outcome, Exception) and not isinstance(outcome, SourceError):
+            raise outcome
+        return outcome
 
-    def _broken(self) -> SourceUnavailable:
-        self._executor = None
-        return SourceUnavailable("a chunk worker ended unexpectedly")
+    def _forget(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.link.close()
+        worker.process.join()
 
 
-def _begin_worker() -> None:
-    """Leave signals of the process group to the daemon, which ends its workers itself, and never outlive it."""
+def _serve(read: Callable[[ChunkRequest], ChunkRead], link: Connection) -> None:
+    """Read chunks until the daemon closes the link. Signals of the process group are the daemon's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_daemon, name="end-with-the-daemon", daemon=True).start()
+    while True:
+        try:
+            request = link.recv()
+        except EOFError:
+            return
+        link.send(_outcome(read, request))
+
+
+def _outcome(read: Callable[[ChunkRequest], ChunkRead], request: ChunkRequest) -> ChunkRead | Exception:
+    try:
+        return read(request)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the daemon raises it
+        return error
 
 
 def _end_with_the_daemon() -> None:
-    """A daemon that is killed cannot end its workers, and a worker's queue never tells it."""
+    """A daemon that is killed cannot end a worker in the middle of a chunk."""
     daemon = multiprocessing.parent_process()
     if daemon is not None:
         daemon.join()

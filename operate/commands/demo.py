@@ -16,6 +16,7 @@ from operate.demo.story import Outcome, Story
 from operate.output import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from operate.demo.display import Display
@@ -57,10 +58,8 @@ def _run(shown: Display, *, keep: bool) -> Outcome:
     try:
         story = Story(here, shown)
         with shown:
-            _tell(story)
+            _tell(story, lambda: summary.show_logs(shown.console, here))
         summary.show(shown.console, story.outcome)
-        if story.outcome.failure:
-            summary.show_logs(shown.console, here)
         if keep:
             here.keep()
             kept = True
@@ -71,11 +70,15 @@ def _run(shown: Display, *, keep: bool) -> Outcome:
     return story.outcome
 
 
-def _tell(story: Story) -> None:
+def _tell(story: Story, show_logs: Callable[[], None]) -> None:
     try:
         story.tell()
     except DemoFailed as failure:
         story.outcome.failure = str(failure)
+        show_logs()
+    except Exception:
+        show_logs()
+        raise
 
 
 def _stop(json: bool) -> None:  # noqa: FBT001 - it is the flag

@@ -198,12 +198,11 @@ class Screen(Display):
     def _draw(self) -> RenderableType:
         state = self._state
         room = max(4, self.console.height - _HEIGHT_OF_THE_REST)
-        return Group(
-            _headline(state, self.elapsed),
-            _pipeline(state),
-            Panel(_tables(state.picture), title="tables", border_style="dim", title_align="left"),
-            Panel(_events(state.events[-room:]), title="events", border_style="dim", title_align="left"),
-        )
+        parts = [_headline(state, self.elapsed), _pipeline(state)]
+        if state.picture.rows:
+            parts.append(Panel(_tables(state.picture), title="tables", border_style="dim", title_align="left"))
+        parts.append(Panel(_events(state.events[-room:]), title="events", border_style="dim", title_align="left"))
+        return Group(*parts)
 
 
 # --- the parts of the picture ----------------------------------------------------------------------------------------

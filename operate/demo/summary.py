@@ -23,7 +23,7 @@ def show(console: Console, outcome: Outcome) -> None:
     """Print the verdict."""
     colour = "green" if outcome.ok else "red"
     verdict = "every promise was kept" if outcome.ok else f"FAILED: {outcome.failure or 'see below'}"
-    content = Group(_crashes(outcome), "", _proofs(outcome))
+    content = Group(_crashes(outcome), "", _proofs(outcome)) if outcome.crashes else _proofs(outcome)
     title = f"[bold {colour}]{escape(verdict)}[/]"
     console.print(Panel(content, title=title, border_style=colour, padding=(1, 2)))
 

@@ -164,6 +164,8 @@ class Watch:
         with self._news:
             while not self._news.wait_for(lambda: condition(self.picture), 0.5):
                 self._vital()
+                if not self._thread.is_alive():
+                    raise DemoFailed("the demo cannot see its pipeline any more")
                 if time.monotonic() > deadline:
                     raise DemoFailed(f"not within {timeout_s:.0f} s: {what}")
             return self.picture

@@ -79,6 +79,25 @@ def test_the_played_day_ends_as_the_real_day_did(source_db: str, target_db: str)
         assert checks.compare(source, source, "public.planes").mismatches == 0
 
 
+@pytest.mark.parametrize(
+    ("again", "rows"),
+    [
+        ("SELECT 1", 0),
+        ("UPDATE t SET n = n WHERE n < 3", 2),
+        ("DELETE FROM t WHERE n = 1", 1),
+        ("INSERT INTO t VALUES (4)", 2),
+    ],
+)
+def test_what_a_restart_writes_again_is_seen_in_the_row_versions(target_db: str, again: str, rows: int) -> None:
+    with psycopg.connect(target_db, autocommit=True) as target:
+        target.execute("CREATE TABLE t AS SELECT generate_series(1, 3) AS n")
+        before = checks.stand(target, "nyc", ["t"])
+
+        target.execute(again)
+
+        assert checks.since(target, "nyc", ["t"], before).worst == rows
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_demo_survives_its_crashes_with_every_row_right(environment: dict[str, str]) -> None:
@@ -93,7 +112,7 @@ def test_the_demo_survives_its_crashes_with_every_row_right(environment: dict[st
     assert result["rows"] >= ROWS_OF_FLIGHTS
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_demo_ends_its_servers_and_daemons(
     environment: dict[str, str], tmp_path: Path, signal_number: signal.Signals
 ) -> None:
@@ -106,6 +125,7 @@ def test_an_interrupted_demo_ends_its_servers_and_daemons(
     assert demo.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_demo_that_was_killed_is_removed_by_the_next(environment: dict[str, str], tmp_path: Path) -> None:
     with _start(environment, "--json") as demo:
         _read_until(demo, "the day's schedule")

@@ -13,8 +13,8 @@ import pytest
 from runtime import config
 from runtime.failpoints import NAMES
 from schemas.block import UNSENT, Op
-from tests.support.apply_feed import Feed, Target, applying, crash, pipeline_file
 from schemas.table import Column
+from tests.support.apply_feed import Feed, Target, applying, crash, pipeline_file
 from tests.unit.apply.histories import TEXT, table
 
 if TYPE_CHECKING:

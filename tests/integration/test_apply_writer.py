@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def refill(session: Session, rows: list[tuple], *, key: bool) -> None:
 def cut(data: st.DataObject, events: list[Event]) -> list[list[Event]]:
     places = [i + 1 for i, e in enumerate(events) if e.last]
     edges = [0, *sorted(data.draw(st.sets(st.sampled_from(places)))), len(events)] if places else [0]
-    return [events[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [events[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
 def check(session: Session, history: History, data: st.DataObject, *, rebuild: bool = False) -> None:

@@ -29,9 +29,6 @@ INSERT INTO "Odd Name" SELECT g::text, g FROM generate_series(1, 1000) g;
 """
 ODD = 'public."Odd Name"'
 
-#: The snapshot is not what is tested here.
-LARGE_CHUNKS = {"snapshot": {"chunk_rows": 5_000, "workers": 1}}
-
 #: Rows that the writers leave alone.
 QUIET = 1_500
 
@@ -40,7 +37,7 @@ QUIET = 1_500
 def pipeline(tmp_path: Path, pipeline_name: str, kafka: str, source_db: str, target_db: str) -> Iterator[Pipeline]:
     with psycopg.connect(source_db) as source:
         source.execute(TABLES)
-    with closing(Pipeline(tmp_path, pipeline_name, kafka, source_db, target_db, source=LARGE_CHUNKS)) as made:
+    with closing(Pipeline(tmp_path, pipeline_name, kafka, source_db, target_db)) as made:
         made.start()
         made.caught_up()
         yield made

@@ -164,6 +164,22 @@ def test_rows_that_come_and_go_meanwhile_are_not_taken_for_extra_ones(ends: Ends
     assert ends.rows()[1] == [(1, 1), (1, 1)]
 
 
+def test_a_key_that_comes_and_goes_meanwhile_is_left_to_apply(ends: Ends) -> None:
+    ends.both("CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t VALUES (1, 1)")
+    ends.target.execute("INSERT INTO t VALUES (3, 0)")
+
+    def it_is_deleted_and_inserted_and_its_next_delete_is_on_its_way() -> None:
+        ends.target.execute("DELETE FROM t WHERE id = 3")
+        ends.target.execute("INSERT INTO t VALUES (3, 1)")
+
+    def the_delete_arrives() -> None:
+        ends.target.execute("DELETE FROM t WHERE id = 3 AND v = 1")
+
+    assert ends.repair([it_is_deleted_and_inserted_and_its_next_delete_is_on_its_way, the_delete_arrives]) == 0
+
+    assert ends.rows()[1] == [(1, 1)]
+
+
 def test_a_repair_waits_for_the_transaction_that_apply_has_open(ends: Ends) -> None:
     ends.both("CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t VALUES (1, 1)")
     ends.target.execute("DELETE FROM t")

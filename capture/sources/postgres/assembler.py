@@ -70,6 +70,11 @@ class Assembler:
         return not self._inside
 
     @property
+    def at(self) -> Transaction | None:
+        """The transaction that was read last, or is being read."""
+        return self._at
+
+    @property
     def rows(self) -> int:
         """Rows that wait to be taken."""
         return self._builder.rows

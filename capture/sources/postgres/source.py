@@ -34,6 +34,10 @@ log = structlog.get_logger()
 _SLOT_WAIT_S: Final = 5.0
 _SLOT_PAUSE_S: Final = 0.2
 
+#: How long the stream waits for a transaction that alters a table to be visible, in seconds: usually microseconds.
+_VISIBLE_WAIT_S: Final = 5.0
+_VISIBLE_PAUSE_S: Final = 0.005
+
 #: Whoever has written holds a lock on its own xid until it is over for everybody (prepared ones have no process).
 _FENCE: Final = """
 SELECT pg_current_xact_id()::text, ARRAY(
@@ -56,7 +60,7 @@ class PostgresSource:
         self._session: psycopg.Connection[Any] | None = None
         self._stream: Stream | None = None
         self._assembler: Assembler | None = None
-        self._versions = Versions(self._connected)
+        self._versions = Versions(self._connected, self._until_visible)
         self._partitions = Partitions()
         self._lost: dict[str, str] = {}
         self._replaced: str | None = None
@@ -199,6 +203,21 @@ class PostgresSource:
             stream.wait(left_s)
         self._keep_moving(assembler)
         return self._batch(assembler)
+
+    def _until_visible(self) -> None:
+        """Wait until queries see the transaction that is being read; raises SourceUnavailable after a while."""
+        stream, assembler = self._streaming()
+        deadline = time.monotonic() + _VISIBLE_WAIT_S
+        while assembler.at is not None:
+            if Snapshot.parse(self._value("SELECT pg_current_snapshot()::text")).includes(assembler.at):
+                return
+            if time.monotonic() >= deadline:
+                raise SourceUnavailable(
+                    f"transaction {assembler.at.id}, which alters a table, is in the log, but its COMMIT still waits",
+                    "see that the standbys of synchronous_standby_names answer",
+                )
+            stream.keep_alive()
+            time.sleep(_VISIBLE_PAUSE_S)
 
     def _batch(self, assembler: Assembler) -> Batch:
         batch = assembler.take()

@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
 
 class Versions:
-    """What is known of each table by oid; answers the assembler's question for a Relation message."""
+    """What is known of each table by oid; answers the assembler's question for a Relation message.
 
-    def __init__(self, session: Callable[[], psycopg.Connection[Any]]) -> None:
-        self._session = session
+    ``until_visible`` returns once queries see the transaction that the stream is in.
+    """
+
+    def __init__(self, session: Callable[[], psycopg.Connection[Any]], until_visible: Callable[[], None]) -> None:
+        self._session, self._until_visible = session, until_visible
         self._wanted: dict[int, tuple[str, str]] = {}
         self._schemas: dict[int, TableSchema] = {}
         self._shapes: dict[int, Shape] = {}
@@ -60,6 +63,9 @@ class Versions:
         name = spell(relation.namespace, relation.name)
         with translated(f"table {name} cannot be described"):
             version = catalog.version(self._session(), relation)
+            if _ahead(version):
+                self._until_visible()
+                version = catalog.version(self._session(), relation)
             lost = self._step(version)
         schema = _with_labels(version.schema, unknown)
         # The same object as before if it is equal: comparing versions row by row then costs nothing.
@@ -114,6 +120,16 @@ class Versions:
         if after == before:
             return None
         return loss(before, after, version, catalog.type_facts(self._session(), before.types() | after.types()))
+
+
+def _ahead(version: Version) -> bool:
+    """Whether the log has columns or types that the catalog has not: dropped since, or not visible yet.
+
+    A transaction is in the log a moment before queries see it (or long before: its commit may wait for a standby).
+    Taken for dropped, a new column would come without the value that older rows have in it.
+    """
+    columns = version.relation.columns
+    return any(c.name not in version.facts.columns or (c.type_oid, c.typmod) not in version.types for c in columns)
 
 
 def _with_labels(schema: TableSchema, unknown: Mapping[str, str]) -> TableSchema:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -93,7 +94,7 @@ def cut(data: st.DataObject, history: History, *, anywhere: bool) -> list[list[E
     places = [i + 1 for i, e in enumerate(history.events) if e.last or anywhere]
     chosen = sorted(data.draw(st.sets(st.sampled_from(places)))) if places else []
     edges = [0, *chosen, len(history.events)]
-    return [history.events[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [history.events[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
 def apply_in_batches(history: History, batches: list[list[Event]]) -> Target:

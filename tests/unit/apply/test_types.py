@@ -25,7 +25,7 @@ def test_a_decimal_keeps_its_value_and_its_scale(n: int, scale: int) -> None:
 
     assert value == Decimal(n).scaleb(-scale) or len(str(n)) > 20
     assert -value.as_tuple().exponent == scale
-    assert int(value.as_tuple().digits and "".join(map(str, value.as_tuple().digits)) or 0) == abs(n)
+    assert int((value.as_tuple().digits and "".join(map(str, value.as_tuple().digits))) or 0) == abs(n)
 
 
 @given(st.integers(), st.integers(0, 10))

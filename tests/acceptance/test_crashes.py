@@ -1,0 +1,79 @@
+"""``kill -9`` at every failpoint, under load, while snapshots are under way: nothing is lost, nothing is doubled."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from runtime.failpoints import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.acceptance.conftest import Setting, Sweep
+
+pytestmark = pytest.mark.live
+
+#: Failpoints that a process meets once, unless something makes it begin anew.
+AGAIN = {"capture.started": "capture.produced=error"}
+
+CAPTURE = [name for name in NAMES if name.startswith("capture.")]
+APPLY = [name for name in NAMES if name.startswith("apply.")]
+
+
+def rounds() -> Iterator[object]:
+    """One place of capture with one of apply, until each had its turn: a round costs the same with two crashes."""
+    for capture, apply in zip_longest(CAPTURE, APPLY):
+        name = " and ".join(filter(None, (capture, apply)))
+        yield pytest.param(capture, apply, id=name)
+
+
+def test_every_failpoint_belongs_to_one_of_the_daemons() -> None:
+    assert set(CAPTURE) | set(APPLY) == set(NAMES)
+
+
+@pytest.mark.parametrize(("capture", "apply"), rounds())
+def test_daemons_killed_at_their_first_pass_lose_and_double_nothing(
+    sweep: Sweep, capture: str | None, apply: str | None
+) -> None:
+    with sweep.round() as setting:
+        crash(setting, capture, apply, nth=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_daemon_killed_at_its_third_pass_loses_and_doubles_nothing(sweep: Sweep, name: str) -> None:
+    with sweep.round() as setting:
+        crash(setting, name if name in CAPTURE else None, name if name in APPLY else None, nth=3)
+
+
+def crash(setting: Setting, capture: str | None, apply: str | None, nth: int) -> None:
+    """Run into the crashes under load, go on, and compare."""
+    pipeline, workload = setting.pipeline, setting.workload
+    pipeline.start(armed(capture, nth), armed(apply, nth))
+    with setting.reader.reading(), workload.running(), fresh_tables(pipeline.source):
+        pipeline.resync("public.documents", "public.visits", "public.pairs")
+        if capture is not None:
+            pipeline.capture.wait_for_death_at(capture)
+            pipeline.capture.start()
+        if apply is not None:
+            pipeline.apply.wait_for_death_at(apply)
+            pipeline.apply.start()
+        setting.reader.wait_for_news()
+        workload.progress()
+        workload.stop()
+        setting.settle()
+        pipeline.assert_restart_applies_nothing()
+    pipeline.stop()
+    assert pipeline.left_behind() == []
+
+
+def armed(name: str | None, nth: int) -> str:
+    """Return what makes a daemon die at its ``nth`` pass of a failpoint."""
+    if name is None:
+        return ""
+    kill = f"{name}=kill@{nth}"
+    return f"{kill},{AGAIN[name]}" if nth > 1 and name in AGAIN else kill
