@@ -40,7 +40,7 @@ class ControlReader:
             try:
                 requests.append(decode(message.value() or b""))
             except ContractError as refused:
-                log.warning("control_record_refused", offset=message.offset(), reason=str(refused))
+                log.warning("control.refused", offset=message.offset(), reason=str(refused))
         return requests
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ class Discovery:
             run=self._run, table=table.name, topic=topic, keyless=table.keyless, identity=table.identity
         )
         self._engine.tables[table.name] = state = TableState(record, table)
-        log.info("table_found", table=table.name, topic=topic)
+        log.info("table.found", table=table.name, topic=topic)
         if table.reason is not None:
             state.halt(Phase.BLOCKED, table.reason, table.fix or "")
 
@@ -54,7 +54,7 @@ class Discovery:
         if table.reason is not None:
             if (record.phase, record.reason) != (Phase.BLOCKED, table.reason):
                 self._engine.halt(record.table, Phase.BLOCKED, table.reason, table.fix or "")
-                log.error("table_blocked", table=record.table, reason=table.reason)
+                log.error("table.blocked", table=record.table, reason=table.reason)
         elif record.phase is Phase.REMOVED or record.phase is Phase.BLOCKED:
             self._again(state, table, "it can be captured again")
         elif record.phase is not Phase.NEEDS_RESYNC and table.identity != record.identity:
@@ -65,10 +65,10 @@ class Discovery:
     def _again(self, state: TableState, table: FoundTable, reason: str) -> None:
         self._engine.resync(state.record.table, reason)
         state.change(identity=table.identity, keyless=table.keyless)
-        log.info("table_snapshot_requested", table=table.name, reason=reason)
+        log.info("snapshot.requested", table=table.name, reason=reason)
 
     def _remove(self, name: str) -> None:
         if self._engine.tables[name].record.phase is not Phase.REMOVED:
             self._engine.halt(name, Phase.REMOVED, "it is no longer there or no longer selected", "")
             self._engine.tables[name].found = None
-            log.warning("table_removed", table=name)
+            log.warning("table.removed", table=name)

@@ -88,6 +88,15 @@ class Engine:
         self._parts.pop(name, None)
         self.tables[name].halt(phase, reason, fix)
 
+    def too_large(self, block: Block, reason: str) -> None:
+        """A row of this table cannot be published: what follows it may not be either."""
+        name = self._by_name[block.table.namespace, block.table.name].record.table
+        fix = (
+            f"raise topics.max_message_bytes and the topic's max.message.bytes; then: ferryman resync PIPELINE '{name}'"
+        )
+        self.halt(name, Phase.NEEDS_RESYNC, reason, fix)
+        log.error("table.needs_resync", table=name, reason=reason)
+
     @property
     def at(self) -> Transaction:
         """The last transaction read."""
@@ -131,17 +140,17 @@ class Engine:
         """Keep memory and the saved record small when a huge transaction meets a loading table: read more instead."""
         if load.track.size > EVENTS_TRACKED:
             load.track_anew(self._source.fence())
-            log.info("tracking_begins_anew", table=state.record.table)
+            log.info("snapshot.tracking_anew", table=state.record.table)
         if len(load.todo.keys) > KEYS_LISTED:
             load.start_over()
             state.change(done=(), rows_done=0)
-            log.info("snapshot_starts_over", table=state.record.table)
+            log.info("snapshot.starts_over", table=state.record.table)
 
     def _lose(self, state: TableState, reason: str) -> None:
         if state.record.phase in (Phase.SNAPSHOTTING, Phase.STREAMING):
             self._parts.pop(state.record.table, None)
             state.halt(Phase.NEEDS_RESYNC, reason, f"ferryman resync PIPELINE '{state.record.table}'")
-            log.error("table_needs_resync", table=state.record.table, reason=reason)
+            log.error("table.needs_resync", table=state.record.table, reason=reason)
 
     # --- between two transactions ----------------------------------------------------------------------------------
 
@@ -179,7 +188,7 @@ class Engine:
         state.change(phase=Phase.SNAPSHOTTING, reason=None, fix=None, started_ms=_now_ms())
         state.load = Load.begin(state.record, self._source.fence(), self._spool)
         failpoints.hit("capture.opened")
-        log.info("snapshot_opened", table=state.record.table, generation=state.record.generation)
+        log.info("snapshot.opened", table=state.record.table, generation=state.record.generation)
 
     # --- chunks ----------------------------------------------------------------------------------------------------
 
@@ -191,18 +200,22 @@ class Engine:
             load.settled = load.settled or self._source.settled(load.fence)
             if load.settled:
                 self._ask_for(state, load)
-            if self._pool.free() <= 0:
+            if self._room() <= 0:
                 break
 
     def _ask_for(self, state: TableState, load: Load) -> None:
         assert state.found is not None
         self._cut(state, load)
-        while self._pool.free() > 0 and (asked := load.next()) is not None:
+        while self._room() > 0 and (asked := load.next()) is not None:
             ticket = self._pool.ask(
                 ChunkRequest(self._source.connection(), state.found, asked.plan, asked.index, asked.keys, self._spool)
             )
             load.asked(ticket, asked)
             self._tickets[ticket] = (state.record.table, load)
+
+    def _room(self) -> int:
+        """Return how many chunks may be asked for: those that wait for the stream lie on disk and count as out."""
+        return self._pool.free() - sum(len(s.load.landed) for s in self.tables.values() if s.load is not None)
 
     def _cut(self, state: TableState, load: Load) -> None:
         """Plan the chunks: by the saved plan when there is one (a worker tells when it died)."""
@@ -237,7 +250,7 @@ class Engine:
         if isinstance(error, SourceUnavailable):
             raise error
         state.halt(Phase.BLOCKED, error.what, error.fix)
-        log.error("snapshot_blocked", table=state.record.table, reason=error.what)
+        log.error("snapshot.blocked", table=state.record.table, reason=error.what)
 
     def _replan(self, state: TableState, load: Load, ticket: int, chunk: ChunkRead) -> None:
         """Rule 2: the table was rewritten; its chunks are cut anew."""
@@ -247,7 +260,7 @@ class Engine:
         if holds:
             load.replan()
             state.change(plan=None, done=(), rows_done=0)
-            log.info("snapshot_planned_again", table=state.record.table)
+            log.info("snapshot.planned_again", table=state.record.table)
 
     def _land(self, state: TableState, load: Load) -> Iterator[Block]:
         ready = [t for t, chunk in load.landed.items() if self._source.passed(chunk.upto)]
@@ -270,7 +283,7 @@ class Engine:
     def _again(self, load: Load, ticket: int, chunk: ChunkRead, reason: str) -> None:
         load.drop(ticket)
         _discard(chunk)
-        log.info("chunk_read_again", reason=reason)
+        log.info("chunk.read_again", reason=reason)
 
     def _keyed(self, state: TableState, load: Load, ticket: int, overlay: Overlay) -> Iterator[Block]:
         """Publish a chunk under the position of the last transaction read, unseen events laid over it (rule 6)."""
@@ -328,7 +341,7 @@ class Engine:
         state.load = None
         loaded = state.newest.pack().hex()
         state.change(phase=Phase.STREAMING, loaded=loaded, newest=None, todo=(), loaded_ms=_now_ms())
-        log.info("table_loaded", table=state.record.table, rows=state.record.rows_done)
+        log.info("table.loaded", table=state.record.table, rows=state.record.rows_done)
 
     def _sent(self, state: TableState, block: Block) -> Block:
         """Note the newest key of a table that is not yet loaded; what is published again does not move it back."""

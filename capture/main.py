@@ -43,7 +43,7 @@ def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
     """
     health = http.Health("capture")
     address = http.serve(http_address, health)
-    log.info("capture_started", pipeline=pipeline.pipeline, http=address)
+    log.info("capture.started", pipeline=pipeline.pipeline, http=address)
     spool = _spool(pipeline.pipeline)
     try:
         return _Daemon(pipeline, spool, address, health).run(stop)
@@ -64,13 +64,13 @@ class _Daemon:
                 raise
             except _REWIND as error:
                 metrics.CAPTURE_REWINDS.labels(type(error).__name__).inc()
-                log.warning("capture_rewinds", reason=str(error), cause=type(error).__name__, pause_s=self._pause)
+                log.warning("capture.rewinds", reason=str(error), cause=type(error).__name__, pause_s=self._pause)
                 self._health.retrying()
                 stop.wait(self._pause)
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
             except SourceError as error:
                 raise Refused(error.what, "source", error.fix) from error
-        log.info("capture_stopped", pipeline=self._pipeline.pipeline)
+        log.info("capture.stopped", pipeline=self._pipeline.pipeline)
         return 0
 
     def _one(self, stop: Stop) -> None:
@@ -91,9 +91,14 @@ class _Daemon:
         pipeline, topics, kafka = self._pipeline, self._pipeline.topics, self._pipeline.kafka
         assert pipeline.source is not None, "the configuration was loaded with its source section"
         source = PostgresSource(pipeline.pipeline, pipeline.source, pipeline.tables)
+
+        def meanwhile() -> None:
+            source.keep_alive()
+            self._health.retrying()
+
         return Parts(
             source=source,
-            publisher=Publisher(pipeline, source, SchemaWriter(kafka, topics, pipeline.pipeline), source.keep_alive),
+            publisher=Publisher(pipeline, source, SchemaWriter(kafka, topics, pipeline.pipeline), meanwhile),
             positions=PositionsWriter(kafka, topics, pipeline.pipeline),
             pool=WorkerPool(source.chunk_reader(), pipeline.source.snapshot.workers),
             control=lambda offset: ControlReader(kafka, topics, pipeline.pipeline, offset),

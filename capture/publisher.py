@@ -28,9 +28,20 @@ log = structlog.get_logger()
 #: Longest time without a word to the source while we publish or the brokers take nothing, in seconds.
 _BREATH_S = 1.0
 
+#: What a record batch adds to key and value of its one message, headers included, generously.
+_MESSAGE_OVERHEAD_BYTES = 512
+
 
 class DeliveryFailed(Exception):
     """A message did not arrive: nothing after the saved position counts, the run must rewind."""
+
+
+class RowTooLarge(Exception):
+    """A row is larger than a message of its topic may be; nothing of its block was published. Sizes in bytes."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"a row takes {size} bytes as an event, and topics.max_message_bytes is {limit}")
+        self.size = size
 
 
 class Publisher:
@@ -67,9 +78,10 @@ class Publisher:
         self._topics.add(topic)
 
     def publish(self, topic: str, block: Block) -> None:
-        """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed."""
+        """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed or RowTooLarge."""
         encoder = self._encoder(block.table, topic)
         messages = encoder.encode(block)
+        self._fits(messages)
         for message in messages:
             self._produce(topic, message)
         self._producer.poll(0)
@@ -102,6 +114,12 @@ class Publisher:
             else:
                 return
 
+    def _fits(self, messages: list[Message]) -> None:
+        limit = self._pipeline.topics.max_message_bytes
+        largest = max((len(m.value or b"") + len(m.key or b"") for m in messages), default=0) + _MESSAGE_OVERHEAD_BYTES
+        if largest > limit:
+            raise RowTooLarge(largest, limit)
+
     def _breathe(self) -> None:
         if time.monotonic() - self._breath > _BREATH_S:
             self._meanwhile()
@@ -132,7 +150,7 @@ class Publisher:
             register=self._schemas.register,
         )
         hit("capture.schema_stored")
-        log.info("schema_stored", topic=topic, columns=len(table.columns), keyless=key is None, name=envelope["name"])
+        log.info("schema.stored", topic=topic, columns=len(table.columns), keyless=key is None, name=envelope["name"])
         return encoder
 
     def _settings(self) -> dict[str, str]:

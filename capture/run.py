@@ -11,6 +11,7 @@ import structlog
 from capture import observe
 from capture.discovery import Discovery
 from capture.engine import Engine
+from capture.publisher import RowTooLarge
 from capture.snapshot.numbering import Standing
 from capture.source import HistoryLost, SourceUnavailable
 from capture.tables import TableState
@@ -154,8 +155,8 @@ class Run:
         self.engine.begin()
 
     def _give_up(self, lost: HistoryLost) -> None:
-        log.error("history_lost", reason=lost.what)
-        fix = f"ferryman resync {self._pipeline.pipeline}.yaml --all"
+        log.error("history.lost", reason=lost.what)
+        fix = "ferryman resync PIPELINE --all"
         for name in self.engine.tables:
             self.engine.halt(name, Phase.NEEDS_RESYNC, lost.what, f"{lost.fix}; then: {fix}" if lost.fix else fix)
 
@@ -169,13 +170,19 @@ class Run:
             self._resume = batch.resume
         if batch.at is not None:
             metrics.capture_read(batch.at.committed_us)
+        elif batch.between:
+            metrics.capture_caught_up()
         return batch
 
     def publish(self, blocks: Iterable[Block]) -> None:
         """Hand blocks to the publisher, each to its table's topic."""
         for block in blocks:
             hit("capture.before_produce")
-            self.publisher.publish(self.engine.topic(block), block)
+            topic = self.engine.topic(block)
+            try:
+                self.publisher.publish(topic, block)
+            except RowTooLarge as refused:
+                self.engine.too_large(block, str(refused))
             self._dirty = True
 
     @property
@@ -216,13 +223,14 @@ class Run:
             # Before the record that names it is saved: apply subscribes as soon as it reads the record.
             self.publisher.ensure_topic(state.record.topic)
         if self.source.publish([table for table in found if table.reason is None]):
-            log.info("publication_changed", tables=len(found))
+            log.info("publication.changed", tables=len(found))
         self.engine.settle()
         self._discovered_at = time.monotonic()
         metrics.CAPTURE_LAG_BYTES.set(self.source.lag_bytes() or 0)
+        metrics.CAPTURE_RETAINED_BYTES.set(self.source.retained_bytes() or 0)
 
     def _obey(self, request: ControlRecord) -> None:
-        log.info("control_record", command=request.command, tables=list(request.tables), by=request.by)
+        log.info("control.obeyed", command=request.command, tables=list(request.tables), by=request.by)
         if request.command != "resync":
             return
         for name in request.tables:

@@ -40,11 +40,13 @@ class Run(Generic[Version, Row]):
 
     def tx(self) -> Ints:
         """Return the index of each row's transaction."""
-        return np.repeat(np.arange(len(self.begins)), np.diff([*self.begins, len(self.rows)]))
+        begins = np.zeros(len(self.rows), np.int64)
+        begins[self.begins[1:]] = 1
+        return np.cumsum(begins)
 
     def ordinals(self) -> Ints:
         """Return each row's ordinal: 2n for the n-th row of the table in its transaction."""
-        ordinals = 2 * (np.arange(len(self.rows)) - np.array(self.begins)[self.tx()])
+        ordinals: Ints = 2 * (np.arange(len(self.rows)) - np.array(self.begins, np.int64)[self.tx()])
         if len(self.begins) > 1:
             ordinals[: self.begins[1]] += self.first
         else:

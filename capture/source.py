@@ -190,6 +190,9 @@ class Source(Protocol):
     def lag_bytes(self) -> int | None:
         """Return how much log is not yet read, in bytes, if the source can tell."""
 
+    def retained_bytes(self) -> int | None:
+        """Return how much log the source keeps for us, in bytes, if the source can tell."""
+
     def close(self) -> None:
         """Let go of everything; safe to call twice."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from operate.waiting import Ask
+    from operate.waiting import Ask, World
     from runtime.config import Pipeline
     from schemas.positions import Positions
 
@@ -133,13 +133,13 @@ def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partiti
     return ends
 
 
-def follow(follower: Follower, ask: Ask, timeout_s: float, tell: Callable[[Verdict], None] = lambda _: None) -> Verdict:
+def follow(world: World, ask: Ask, timeout_s: float, tell: Callable[[Verdict], None] = lambda _: None) -> Verdict:
     """Look until the verdict is final or ``timeout_s`` seconds are over; return the last one.
 
     ``tell`` is called after every look. An outage that begins meanwhile is waited out; one that is there from the
     beginning, or lasts until the end, is raised as Unreachable.
     """
-    waiter, deadline = Waiter(follower, ask), time.monotonic() + timeout_s
+    waiter, deadline = Waiter(world, ask), time.monotonic() + timeout_s
     verdict: Verdict | None = None
     while True:
         outage = None

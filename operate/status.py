@@ -183,9 +183,9 @@ def _eta(now: float, record: TableRecord, rows: int | None, total: int | None) -
 
 
 def _table_lag(facts: Facts, record: TableRecord, capture_lag: float | None) -> float | None:
-    """Return how old the table's state in the target is at most; None when apply has not begun or cannot be asked."""
+    """Return how old the table's state in the target is at most; None while it is not known, or not a state at all."""
     events = _lag_events(facts, record)
-    if events is None:
+    if events is None or record.phase is not Phase.STREAMING:
         return None
     if events == 0:
         return capture_lag

@@ -1,10 +1,13 @@
-"""Rows of a snapshot as blocks: (position of the last transaction read, this run, running ordinals). Pure.
+"""Rows of a snapshot as blocks: (position of the last transaction read, this run, running ordinals).
+
+Pure but for the clock.
 
 Rule numbers refer to docs/snapshot-merge.md.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +56,8 @@ class Numbering:
         )  # fmt: skip
 
     def _here(self) -> Transaction:
-        return Transaction(self.at.position, self.at.committed_us, "")
+        """Return where rows stand that no transaction brought: behind the last one read, as of now."""
+        return Transaction(self.at.position, time.time_ns() // 1_000, "")
 
     def _ordinals(self, n: int) -> list[int]:
         """Return the next n ordinals: they run on over all chunks, tables and truncates of a run (rule 14)."""

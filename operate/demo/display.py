@@ -225,7 +225,7 @@ def _pipeline(state: _State) -> RenderableType:
     picture = state.picture
     figures = {
         "source PostgreSQL": f"{state.changes:,}\nchanges",
-        "capture": f"{picture.run or '-'}\nrun",
+        "capture": f"{picture.publishing:,.0f}\nmessages/s",
         "Kafka broker": f"{picture.messages:,}\nmessages",
         "apply": f"{picture.rate:,.0f}\nevents/s",
         "target PostgreSQL": f"{picture.next_offset:,}\napplied",

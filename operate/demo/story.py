@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from operate.demo.crashes import Crash, Part
     from operate.demo.data import DataSet
     from operate.demo.display import Display
-    from operate.demo.watch import Picture
     from operate.demo.world import World
     from runtime.config import Pipeline
 
@@ -139,20 +138,22 @@ class Story:
         self._display.note("`ferryman check` finds no fault")
 
     def _copy(self, watch: Watch) -> None:
-        """The snapshot, with changes while it runs, and both daemons killed in the middle of the largest table."""
+        """The snapshot, with changes while it runs, and both daemons killed in the middle of the largest table.
+
+        On a machine that is faster than the eye the moment may be missed; then it is called by its name.
+        """
         self._display.act("copying five tables, while the night of 8 February begins")
         self._start_daemons()
         self._play_until("00:00")
         total = watch.picture.rows["public.flights"].total
         watch.until(lambda p: p.rows["public.flights"].messages > 0.3 * total, "flights in the topic", PATIENCE_S)
-        self._must_be_copying(watch.picture, "capture")
-        self._strike(watch, crashes.daemon(self._world.capture), "while it copies flights", "03:00")
-        self._display.note(
-            "flights has no key, so its one chunk is read again; a truncate voids what was published of it"
-        )
+        copying = watch.picture.rows["public.flights"].capture != "streaming"
+        moment = "while it copies flights" if copying else "after it copied flights"
+        self._strike(watch, crashes.daemon(self._world.capture), moment, "03:00")
+        if copying:
+            self._display.note("flights has no key: its one chunk is read again, after a truncate")
         watch.until(lambda p: p.rows["public.flights"].copied > 0.2 * total, "flights in the target", PATIENCE_S)
-        moment = f"while it fills flights{self._until_writing()}"
-        self._must_be_copying(watch.picture, "apply")
+        moment = "in an open transaction" if self._until_writing() else "between two transactions"
         self._strike(watch, crashes.daemon(self._world.apply), moment, "03:30")
         self._play_until("04:45")
         watch.until(lambda p: p.loaded, "all tables are copied", PATIENCE_S)
@@ -217,15 +218,10 @@ class Story:
         self.outcome.crashes.append(crash)
         self._display.returned(crash)
 
-    def _until_writing(self) -> str:
-        """Wait for a moment in which apply has written and not committed; return how to say so."""
+    def _until_writing(self) -> bool:
+        """Wait for a moment in which apply has written and not committed; return whether it came."""
         with self._target() as target:
-            return ", in an open transaction" if crashes.until_writing(target, BUSY_S) else ""
-
-    def _must_be_copying(self, picture: Picture, daemon: str) -> None:
-        row = picture.rows["public.flights"]
-        if (row.capture if daemon == "capture" else row.apply) == "streaming":
-            raise DemoFailed(f"{daemon} had copied all flights before it could be killed")
+            return crashes.until_writing(target, BUSY_S)
 
     def _play_until(self, clock: str) -> None:
         """Play at the source what has not been played yet, up to a time of the day."""

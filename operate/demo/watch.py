@@ -68,7 +68,8 @@ class Picture:
     """Everything seen at one moment; what cannot be seen just now is as it was last seen.
 
     ``run``: the run of capture that saved last, and ``saved_ms`` when; ``epochs``: the sum of all partitions' epochs;
-    ``next_offset``: the sum of their next offsets, so what apply has taken in; ``rate`` in events applied a second.
+    ``next_offset``: the sum of their next offsets, so what apply has taken in; ``rate`` in events applied a second,
+    ``publishing`` in messages a second.
     """
 
     at: float = 0.0
@@ -78,6 +79,7 @@ class Picture:
     epochs: int = 0
     next_offset: int = 0
     rate: float = 0.0
+    publishing: float = 0.0
     kafka: bool = False
     target: bool = False
 
@@ -149,7 +151,7 @@ class Watch:
         self._totals, self._tell, self._vital = totals, tell, vital
         self._news = threading.Condition()
         self._over = threading.Event()
-        self._history: list[tuple[float, int]] = []
+        self._applying, self._publishing = _Rate(), _Rate()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
         self._thread.start()
 
@@ -196,15 +198,24 @@ class Watch:
             saved_ms=stream.saved_ms if stream else 0,
             epochs=seen.epochs,
             next_offset=sum(c.next_offset for c in checkpoints),
-            rate=self._rate(started, sum(row.applied for row in rows.values())),
+            rate=self._applying.at(started, sum(row.applied for row in rows.values())),
+            publishing=self._publishing.at(started, sum(row.messages for row in rows.values())),
             kafka=seen.kafka,
             target=seen.target,
         )
 
-    def _rate(self, now: float, count: int) -> float:
+
+class _Rate:
+    """How fast a number grew lately."""
+
+    def __init__(self) -> None:
+        self._history: list[tuple[float, int]] = []
+
+    def at(self, now: float, count: int) -> float:
+        """Return its growth a second; 0 when it fell."""
         self._history = [(at, n) for at, n in self._history if now - at <= _RATE_SPAN_S] + [(now, count)]
-        (first, before), span = self._history[0], now - self._history[0][0]
-        return max(0, count - before) / (now - first) if span > 0 else 0.0
+        first, before = self._history[0]
+        return max(0, count - before) / (now - first) if now > first else 0.0
 
 
 def _row(table: str, total: int, seen: Seen) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -53,22 +54,34 @@ def test_a_daemon_killed_at_its_third_pass_loses_and_doubles_nothing(sweep: Swee
 def crash(setting: Setting, capture: str | None, apply: str | None, nth: int) -> None:
     """Run into the crashes under load, go on, and compare."""
     pipeline, workload = setting.pipeline, setting.workload
+    pipeline.resync("public.documents", "public.visits", "public.pairs")
     pipeline.start(armed(capture, nth), armed(apply, nth))
-    with setting.reader.reading(), workload.running(), fresh_tables(pipeline.source):
-        pipeline.resync("public.documents", "public.visits", "public.pairs")
-        if capture is not None:
-            pipeline.capture.wait_for_death_at(capture)
-            pipeline.capture.start()
-        if apply is not None:
-            pipeline.apply.wait_for_death_at(apply)
-            pipeline.apply.start()
-        setting.reader.wait_for_news()
-        workload.progress()
-        workload.stop()
+    with setting.reader.reading(), fresh_tables(pipeline.source):
+        with workload.running():
+            if capture is not None:
+                pipeline.capture.wait_for_death_at(capture)
+                pipeline.capture.start()
+            if apply is not None:
+                pipeline.apply.wait_for_death_at(apply)
+                pipeline.apply.start()
+            setting.reader.wait_for_news()
+            workload.progress()
         setting.settle()
         pipeline.assert_restart_applies_nothing()
     pipeline.stop()
-    assert pipeline.left_behind() == []
+    pipeline.assert_nothing_left_behind()
+
+
+@contextmanager
+def fresh_tables(source: str) -> Iterator[None]:
+    """Three tables that are new while the crashes happen, so that tables are found, made and loaded."""
+    names = [f"fresh_{number}" for number in range(3)]
+    with psycopg.connect(source, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"CREATE TABLE {name} AS SELECT i AS id, repeat('x', i) AS v FROM generate_series(1, 400) i")
+            connection.execute(f"ALTER TABLE {name} ADD PRIMARY KEY (id)")
+        yield
+        connection.execute(f"DROP TABLE {', '.join(names)}")
 
 
 def armed(name: str | None, nth: int) -> str:

@@ -173,6 +173,13 @@ class Pipeline:
         assert after.ends == before.ends | {topic: before.ends[topic] + 1}
         assert after.offsets == after.ends
 
+    def assert_nothing_left_behind(self, seconds: float = 20) -> None:
+        """No process of a life that is over runs on, for longer than it takes to notice that it is over."""
+        deadline = time.monotonic() + seconds
+        while left := self.capture.left_behind() + self.apply.left_behind():
+            assert time.monotonic() < deadline, f"processes {left} outlived their daemon"
+            time.sleep(0.1)
+
     def _ask_target(self, statement: str) -> list[Any]:
         with psycopg.connect(self.target) as connection:
             return connection.execute(statement, [self.name]).fetchall()

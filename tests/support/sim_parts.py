@@ -137,6 +137,9 @@ class SimSource:
     def lag_bytes(self) -> int | None:
         return None
 
+    def retained_bytes(self) -> int | None:
+        return None
+
     def settled(self, fence: dict) -> bool:
         return self.world.rng.random() < 0.9
 

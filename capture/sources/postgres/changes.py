@@ -212,10 +212,15 @@ def _keys_changed(table: TableSchema, old: Columns, new: Columns) -> Mask:
     """Return where a key column of the old image differs from the new one's; not sent differs from NULL and values."""
     changed = np.zeros(len(new), np.bool_)
     for i in table.key:
-        changed |= pc.fill_null(pc.not_equal(old.values[i], new.values[i]), False).to_numpy(zero_copy_only=False)
+        changed |= _true(pc.not_equal(old.values[i], new.values[i]))
         for one, other in ((old, new), (new, old)):
             changed |= _states(one, i) != _states(other, i)
     return changed
+
+
+def _true(flags: pa.BooleanArray) -> Mask:
+    """Return which flags are set; null is not."""
+    return pc.fill_null(flags, pa.scalar(value=False)).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _states(images: Columns, column: int) -> np.ndarray:

@@ -32,12 +32,16 @@ FROM pg_prepared_xacts LIMIT 10"""
 
 @dataclass(frozen=True, slots=True)
 class SlotState:
-    """A slot as the server shows it. ``lost`` says why it is of no use any more, if so."""
+    """A slot as the server shows it. ``lost`` says why it is of no use any more, if so.
+
+    ``restart`` is the oldest place of the log that the server keeps for it.
+    """
 
     plugin: str
     database: str | None
     active_pid: int | None
     confirmed: int | None
+    restart: int | None
     lost: str | None
 
     def fits(self, database: str) -> bool:
@@ -55,7 +59,8 @@ def find(conn: psycopg.Connection[Any], name: str) -> SlotState | None:
     lost = None
     if invalidation or wal_status == "lost" or conflicting or restart is None:
         lost = f"slot {name} was invalidated by the server ({invalidation or wal_status or 'unknown reason'})"
-    return SlotState(plugin, database, pid, lsn.parse(confirmed) if confirmed else None, lost)
+    places = [lsn.parse(place) if place else None for place in (confirmed, restart)]
+    return SlotState(plugin, database, pid, *places, lost)
 
 
 def ensure(conn: psycopg.Connection[Any], name: str, *, create: bool, anew: bool) -> str | None:

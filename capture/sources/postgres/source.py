@@ -330,6 +330,13 @@ class PostgresSource:
             return None
         return max(0, lsn.parse(self._value("SELECT pg_current_wal_lsn()::text")) - self._assembler.resume)
 
+    def retained_bytes(self) -> int | None:
+        """Return how much WAL the slot holds back."""
+        state = slot.find(self._connected(), self._slot)
+        if state is None or state.restart is None:
+            return None
+        return max(0, lsn.parse(self._value("SELECT pg_current_wal_lsn()::text")) - state.restart)
+
     def close(self) -> None:
         """Close both connections; safe to call twice."""
         if self._stream is not None:

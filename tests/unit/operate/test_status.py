@@ -112,6 +112,11 @@ def test_the_state_is_that_of_capture_until_apply_has_the_whole_copy(fields, exp
     assert (shown["state"], shown["reason"], shown["fix"]) == (expected, fields.get("reason"), fields.get("fix"))
 
 
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.SNAPSHOTTING, Phase.BLOCKED, Phase.NEEDS_RESYNC])
+def test_a_table_that_is_not_copied_whole_has_no_age(phase):
+    assert only(document(facts(table(phase=phase))))["lag_seconds"] is None
+
+
 def with_state(record: TableRecord, state: str) -> Facts:
     seen = facts(record)
     halted = replace(seen.applied.tables[record.table], state=state, reason="why", fix="how")

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operate import following
 from operate.applied import Applied, AppliedTable, Checkpoint
+from operate.following import follow
 from operate.waiting import STALE_AFTER_S, Ask, Waiter
+from runtime.errors import Refused, Unreachable
 from schemas.positions import Phase, Positions, StreamRecord, TableRecord
 
 LOADED = "aa" * 28
@@ -229,3 +232,74 @@ def test_done_means_that_every_condition_holds(lsn, obeyed, phase, applied):
     done = Waiter(world, ASK).look().done
 
     assert done == (lsn >= 100 and obeyed > 7 and phase is Phase.STREAMING and applied >= 10)
+
+
+class Flaky(Pipeline):
+    """A pipeline that answers some of the looks with an error; each look takes a second."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        super().__init__()
+        self.answers, self.looks = answers, 0
+
+    def positions(self) -> Positions:
+        answer = self.answers[min(self.looks, len(self.answers) - 1)]
+        self.looks += 1
+        if answer is not None:
+            raise answer
+        return super().positions()
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let pauses pass at once; the list holds what the clock shows."""
+    now = [0.0]
+    monkeypatch.setattr(following.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(following.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+    return now
+
+
+AWAY = Unreachable("gone", "host:1")
+
+
+def test_an_outage_in_the_middle_is_waited_out(seconds):
+    world = Flaky(None, AWAY, AWAY, None)
+    world.next["shop.public.t", 0] = 9
+
+    def heal(_verdict) -> None:
+        world.next["shop.public.t", 0] = 10
+
+    assert follow(world, ASK, 60, heal).done
+    assert world.looks == 4
+
+
+def test_an_outage_from_the_beginning_or_to_the_end_is_an_error(seconds):
+    with pytest.raises(Unreachable):
+        follow(Flaky(AWAY, None), ASK, 60)
+
+    lost = Flaky(None, AWAY)
+    lost.next.clear()
+    with pytest.raises(Unreachable):
+        follow(lost, ASK, 60)
+
+
+def test_a_refusal_is_never_waited_out(seconds):
+    refused = Flaky(None, Refused("no", "host:1"), None)
+    refused.next.clear()
+
+    with pytest.raises(Refused):
+        follow(refused, ASK, 60)
+
+
+def test_the_time_given_is_kept_and_the_last_word_tells_what_is_missing(seconds):
+    world = Pipeline()
+    world.next.clear()
+
+    verdict = follow(world, ASK, 5)
+
+    assert (verdict.done, verdict.failed) == (False, False)
+    assert "events to apply" in verdict.reason
+    assert 5 <= seconds[0] < 6
+
+
+def test_no_time_at_all_is_still_one_look(seconds):
+    assert follow(Pipeline(), ASK, 0).done
