@@ -33,9 +33,14 @@ _HTTP = re.compile(r'"http": "([^"]+)"')
 MARK = "FERRYMAN_DEMO"
 
 
-def environment(mark: str = "") -> dict[str, str]:
-    """Return our environment without what would steer ferryman: libpq's variables, failpoints, ports."""
-    return process.clean_environment(("PG", "FERRYMAN_")) | ({MARK: mark} if mark else {})
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """Return our environment without what would steer ferryman (libpq's variables, failpoints, ports).
+
+    With a ``folder`` it is that of a daemon of the demo there.
+    """
+    # What a killed daemon leaves in its temporary folder is to go with the demo's.
+    own = {MARK: str(folder), "TMPDIR": str(folder)} if folder else {}
+    return process.clean_environment(("PG", "FERRYMAN_")) | own
 
 
 class Daemon:
@@ -44,7 +49,7 @@ class Daemon:
     def __init__(self, name: str, folder: Path, *arguments: str) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._mark = str(folder)
+        self._folder = folder
         self._command = [*FERRYMAN, name, *arguments]
         self._child: subprocess.Popen[bytes] | None = None
         self._wanted = False
@@ -64,7 +69,7 @@ class Daemon:
         """Start it; it leads a session of its own, so that Ctrl-C reaches the demo alone."""
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
-                self._command, env=environment(self._mark), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
+                self._command, env=environment(self._folder), cwd="/", stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._wanted = True

@@ -1,87 +1,126 @@
-"""Avro bytes -> typed columns. One vector of positions, an entry for each message, walks all messages at once.
-
-Source: Apache Avro specification, "Binary Encoding". Positions only ever rise, and a message is read to its exact end,
-so nothing is taken from the message beside it: a walk that strays does not end where it must. What cannot be read
-raises Unserved; the row-wise reader then says what is wrong.
-"""
+"""Avro fields -> typed columns, by the schemas that :mod:`schemas.avro_types` writes for the kinds of values."""
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.columnar.arrays import Bytes, Ints, Mask, Unserved, gather, with_nulls
+from schemas.avro_types import avro_primitive
+from schemas.columnar.arrays import Ints, Mask, Unserved, with_nulls
 from schemas.columnar.typed import Booleans, Decimals, Floats, Longs, Texts, spread
+from schemas.table import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from schemas.columnar.typed import Typed
+    from schemas.columnar.walk import Walk
 
-    #: Reads one value for each position, and returns where the next field begins.
-    Read = Callable[["Walk", Ints], tuple[Typed, Ints]]
+    #: Reads a value at each position; returns them and the positions after them.
+    Read = Callable[[Walk, Ints], tuple[Typed, Ints]]
 
-#: Bytes behind the last message, so that eight of them and two more may be read at its end.
-_PADDING: Final = bytes(16)
 _INT32: Final = (-(1 << 31), (1 << 31) - 1)
-#: The lowest, the highest and the other bits of eight bytes.
-_ONES, _TOPS, _SEVENS = (np.uint64(int(f"{byte:02x}" * 8, 16)) for byte in (0x01, 0x80, 0x7F))
 
 
-class Walk:
-    """Messages, one after the other. ``starts`` and ``ends``: where each of them lies in ``data``."""
+def reader(kind: Kind, avro: Any) -> Read:
+    """Return how values of a kind are read; raises Unserved where ``avro`` is not the type that carries the kind."""
+    primitive = avro_primitive(kind)
+    found = avro["type"] if isinstance(avro, dict) else avro
+    if primitive is None:
+        return _decimals
+    if found != primitive:
+        raise Unserved
+    return _READERS[primitive]
 
-    def __init__(self, values: Sequence[bytes]) -> None:
-        self._raw = b"".join(values) + _PADDING
-        self.data = np.frombuffer(self._raw, np.uint8)
-        lengths = list(map(len, values))
-        self.ends: Ints = np.fromiter(accumulate(lengths), np.int64, len(lengths))
-        self.starts: Ints = self.ends - np.array(lengths, np.int64)
-        self._size = len(self._raw) - len(_PADDING)
-        # Eight bytes from any place on, as one number: a view of the same memory, one entry for each place.
-        self._words = np.ndarray((len(self._raw) - 7,), "<u8", self._raw, strides=(1,))
 
-    def bytes_at(self, at: Ints) -> Bytes:
-        """Return the byte at each position."""
-        try:
-            return self.data[at]
-        except IndexError:
-            raise Unserved from None
+def read_union(walk: Walk, at: Ints, null_branch: int, read: Read) -> tuple[Typed, Ints]:
+    """Read values of a union of null and one type; ``null_branch`` is the byte of its null branch."""
+    branch = walk.byte(at)
+    null = branch == null_branch
+    if not null.any():
+        _require_branch(branch, 2 - null_branch)
+        return read(walk, at + 1)
+    _require_branch(branch[~null], 2 - null_branch)
+    if read is _texts:
+        return _nullable_texts(walk, at, null)
+    values, ends = read(walk, at[~null] + 1)
+    after = at + 1
+    after[~null] = ends
+    return spread(values, null), after
 
-    def longs(self, at: Ints) -> tuple[Ints, Ints]:
-        """Read integers of at most 64 bits; return them and the positions after them."""
-        first = self.bytes_at(at)
-        if not (first & 0x80).any():
-            zigzag = first.astype(np.int64)
-            return zigzag >> 1 ^ -(zigzag & 1), at + 1
-        words = self._words_at(at)
-        stops = ~words & _TOPS
-        kept = stops ^ (stops - _ONES[()] // _ONES[()])
-        return self._unpacked(words & kept & _SEVENS, np.bitwise_count(kept).astype(np.int64) >> 3, stops == 0, at)
 
-    def texts(self, at: Ints) -> tuple[pa.BinaryArray, Ints]:
-        """Read strings or bytes."""
-        sizes, starts = self.longs(at)
-        ends = starts + sizes
-        if len(ends) and (sizes.min() < 0 or ends.max() > self._size):
-            raise Unserved
-        return gather(self._raw, starts, ends), ends
+def _nullable_texts(walk: Walk, at: Ints, null: Mask) -> tuple[Texts, Ints]:
+    """Read texts of which some are null: those are ranges without bytes."""
+    starts = at + 1
+    ends = starts.copy()
+    starts[~null], ends[~null] = walk.text_places(at[~null] + 1)
+    return Texts(with_nulls(walk.gather(starts, ends), null)), ends
 
-    def matrix(self, at: Ints, width: int) -> Bytes:
-        """Return the ``width`` bytes from each position on, a row each."""
-        if len(at) and at.max() + width > self._size:
-            raise Unserved
-        return self.data[at[:, None] + np.arange(width)]
 
-    def slice(self, start: int, end: int) -> bytes:
-        """Return the bytes between two places."""
-        return self._raw[start:end]
+def _require_branch(found: Any, wanted: int) -> None:
+    if (found != wanted).any():
+        raise Unserved
 
-    def _words_at(self, at: Ints) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        try:
-            return self._words[at]
-        except IndexError:
-            raise Unserved from None
+
+def _longs(walk: Walk, at: Ints) -> tuple[Longs, Ints]:
+    values, after = walk.longs(at)
+    return Longs(values, None), after
+
+
+def _ints(walk: Walk, at: Ints) -> tuple[Longs, Ints]:
+    values, after = walk.longs(at)
+    if values.min(initial=0) < _INT32[0] or values.max(initial=0) > _INT32[1]:
+        raise Unserved
+    return Longs(values, None), after
+
+
+def _booleans(walk: Walk, at: Ints) -> tuple[Booleans, Ints]:
+    values = walk.byte(at)
+    if values.max(initial=0) > 1:
+        raise Unserved
+    return Booleans(values.view(np.bool_), None), at + 1
+
+
+def _floats(walk: Walk, at: Ints) -> tuple[Floats, Ints]:
+    return Floats(walk.fixed(at, 4).view("<f4").reshape(-1), None), at + 4
+
+
+def _doubles(walk: Walk, at: Ints) -> tuple[Floats, Ints]:
+    return Floats(walk.fixed(at, 8).view("<f8").reshape(-1), None), at + 8
+
+
+def _bytes(walk: Walk, at: Ints) -> tuple[Texts, Ints]:
+    values, after = walk.texts(at)
+    return Texts(values), after
+
+
+def _texts(walk: Walk, at: Ints) -> tuple[Texts, Ints]:
+    values, after = walk.texts(at)
+    return Texts(values), after
+
+
+def _decimals(walk: Walk, at: Ints) -> tuple[Decimals, Ints]:
+    scales, at = _ints(walk, at)
+    unscaled, after = walk.texts(at)
+    return Decimals(scales.values, unscaled), after
+
+
+def require_utf8(texts: pa.BinaryArray) -> None:
+    """Raise Unserved unless all texts are UTF-8."""
+    try:
+        texts.view(pa.string()).validate(full=True)
+    except pa.ArrowInvalid:
+        raise Unserved from None
+
+
+_READERS: Final[dict[str, Read]] = {
+    "boolean": _booleans,
+    "int": _ints,
+    "long": _longs,
+    "float": _floats,
+    "double": _doubles,
+    "bytes": _bytes,
+    "string": _texts,
+}

@@ -25,18 +25,18 @@ CAPTURE = [name for name in NAMES if name.startswith("capture.")]
 APPLY = [name for name in NAMES if name.startswith("apply.")]
 
 
-def rounds() -> Iterator[object]:
-    """One place of capture with one of apply, until each had its turn: a round costs the same with two crashes."""
-    for capture, apply in zip_longest(CAPTURE, APPLY):
-        name = " and ".join(filter(None, (capture, apply)))
-        yield pytest.param(capture, apply, id=name)
+#: One place of capture with one of apply, until each had its turn: a round costs the same with two crashes.
+ROUNDS = [
+    pytest.param(capture, apply, id=" and ".join(filter(None, (capture, apply))))
+    for capture, apply in zip_longest(CAPTURE, APPLY)
+]
 
 
 def test_every_failpoint_belongs_to_one_of_the_daemons() -> None:
     assert set(CAPTURE) | set(APPLY) == set(NAMES)
 
 
-@pytest.mark.parametrize(("capture", "apply"), rounds())
+@pytest.mark.parametrize(("capture", "apply"), ROUNDS)
 def test_daemons_killed_at_their_first_pass_lose_and_double_nothing(
     sweep: Sweep, capture: str | None, apply: str | None
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import psycopg
-from psycopg import pq
+from psycopg import errors, pq
 
 from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable
 from capture.sources.postgres import catalog, lsn
@@ -26,6 +26,7 @@ from runtime.postgres import connect, quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from capture.source import FoundTable
     from schemas.table import TableSchema
 
 #: Writers are not held up by our lock. Behind an ALTER TABLE it waits long: giving up makes all of capture start anew.
@@ -79,7 +80,10 @@ def _session(access: Access) -> psycopg.Connection[Any]:
 
 def _read(conn: psycopg.Connection[Any], request: ChunkRequest) -> ChunkRead:
     table = request.table
-    conn.execute(f"LOCK TABLE {quote(table.namespace, table.table)} IN ACCESS SHARE MODE")
+    try:
+        conn.execute(f"LOCK TABLE {quote(table.namespace, table.table)} IN ACCESS SHARE MODE")
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        raise _gone(table) from None
     snapshot = Snapshot.parse(_one(conn, "SELECT pg_current_snapshot()::text"))
     schema = _schema(conn, request)
     statements = _statements(conn, request, schema)
@@ -95,8 +99,12 @@ def _schema(conn: psycopg.Connection[Any], request: ChunkRequest) -> TableSchema
     table = request.table
     relation = catalog.relation(conn, table.identity["oid"], request.connection.publication)
     if relation is None or (relation.namespace, relation.name) != (table.namespace, table.table):
-        raise SourceError(f"table {table.name} was dropped, renamed or created anew")
+        raise _gone(table)
     return catalog.version(conn, relation).schema
+
+
+def _gone(table: FoundTable) -> SourceError:
+    return SourceError(f"table {table.name} was dropped, renamed or created anew")
 
 
 def _statements(conn: psycopg.Connection[Any], request: ChunkRequest, schema: TableSchema) -> list[str] | None:

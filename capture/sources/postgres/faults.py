@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from psycopg import errors
 
 from capture.source import SourceError, SourceUnavailable
 from runtime.postgres import Reaction, describe, reaction
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PASSING: Final = frozenset({Reaction.RETRY, Reaction.RECONNECT, Reaction.SLOW_RETRY})
+#: A table that was there a moment ago was dropped or renamed: the next look at the catalog tells.
+_VANISHED: Final = (errors.UndefinedTable, errors.InvalidSchemaName)
 
 
 @contextmanager
@@ -31,6 +34,6 @@ def translated(doing: str, fix: str = "") -> Iterator[None]:
 def from_driver(error: psycopg.Error, doing: str, fix: str = "") -> SourceError:
     """Return the contract's error for one of the driver's."""
     what = f"{doing}: {describe(error)}"
-    if reaction(error) in _PASSING:
+    if reaction(error) in _PASSING or isinstance(error, _VANISHED):
         return SourceUnavailable(what, fix)
     return SourceError(what, fix)

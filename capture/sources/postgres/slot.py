@@ -59,8 +59,11 @@ def find(conn: psycopg.Connection[Any], name: str) -> SlotState | None:
     lost = None
     if invalidation or wal_status == "lost" or conflicting or restart is None:
         lost = f"slot {name} was invalidated by the server ({invalidation or wal_status or 'unknown reason'})"
-    places = [lsn.parse(place) if place else None for place in (confirmed, restart)]
-    return SlotState(plugin, database, pid, *places, lost)
+    return SlotState(plugin, database, pid, _place(confirmed), _place(restart), lost)
+
+
+def _place(text: str | None) -> int | None:
+    return lsn.parse(text) if text else None
 
 
 def ensure(conn: psycopg.Connection[Any], name: str, *, create: bool, anew: bool) -> str | None:

@@ -188,7 +188,7 @@ def _unpublished(state: TableState, publication: Publication) -> tuple[str, str]
 
 
 def locked(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> set[int]:
-    """Return the oids of tables that cannot be published now because another session holds their lock."""
+    """Return the oids of tables that cannot be published now: another session holds their lock, or dropped them."""
     held = set()
     for state in states:
         try:
