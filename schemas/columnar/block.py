@@ -60,6 +60,14 @@ class Part(NamedTuple):
     before: Columns | None
     after: Columns | None
 
+    def put(self, before: list[Row | None], after: list[Row | None]) -> None:
+        """Put the images, row by row, at their places in lists of all old and all new images."""
+        places = self.places.tolist()
+        for images, rows in ((self.before, before), (self.after, after)):
+            if images is not None:
+                for place, row in zip(places, images.rows(), strict=True):
+                    rows[place] = row
+
 
 @dataclass(slots=True)
 class ColumnBlock:
@@ -88,11 +96,7 @@ class ColumnBlock:
         before: list[Row | None] = [None] * len(self)
         after: list[Row | None] = [None] * len(self)
         for part in self.parts:
-            places = part.places.tolist()
-            for images, rows in ((part.before, before), (part.after, after)):
-                if images is not None:
-                    for place, row in zip(places, images.rows(), strict=True):
-                        rows[place] = row
+            part.put(before, after)
         return Block(
             self.table, self.transactions, self.incarnation, self.run, self.origin,
             ops=[OPS[code] for code in self.ops.tolist()], tx=self.tx.tolist(), ordinals=self.ordinals.tolist(),
@@ -110,27 +114,19 @@ class ColumnBlock:
             ordinals=self.ordinals[indexes],
             last=self.last[indexes],
             key_change=self.key_change[indexes],
-            parts=[part for part in (_chosen(part, new) for part in self.parts) if len(part.places)],
+            parts=[part for part in (chosen(part, new) for part in self.parts) if len(part.places)],
         )
 
     @classmethod
     def of(cls, block: Block) -> ColumnBlock:
         """Return the same rows by column."""
-        shapes = [(b is not None, a is not None) for b, a in zip(block.before, block.after, strict=True)]
-        parts = []
-        for shape in sorted(set(shapes) - {(False, False)}):
-            places = [i for i, one in enumerate(shapes) if one == shape]
-            before, after = (
-                columns([rows[i] or () for i in places]) if there else None
-                for there, rows in zip(shape, (block.before, block.after), strict=True)
-            )
-            parts.append(Part(np.array(places, np.int64), before, after))
         return cls(
             block.table, block.transactions,
             ops=np.array([ord(op.value) for op in block.ops], np.uint8),
             tx=np.array(block.tx, np.int64), ordinals=np.array(block.ordinals, np.int64),
             last=np.array(block.last, np.bool_), key_change=np.array(block.key_change, np.bool_),
-            parts=parts, incarnation=block.incarnation, run=block.run, origin=block.origin,
+            parts=parts_of(block.before, block.after),
+            incarnation=block.incarnation, run=block.run, origin=block.origin,
         )  # fmt: skip
 
 
@@ -169,8 +165,25 @@ def _cells(values: pa.BinaryArray, unsent: Mask | None) -> list[object]:
     return cells
 
 
-def _chosen(part: Part, new: Ints) -> Part:
+def parts_of(before: list[Row | None], after: list[Row | None]) -> list[Part]:
+    """Return images, given row by row, as parts."""
+    shapes = [(b is not None, a is not None) for b, a in zip(before, after, strict=True)]
+    parts = []
+    for shape in sorted(set(shapes) - {(False, False)}):
+        places = [i for i, one in enumerate(shapes) if one == shape]
+        old, new = (
+            columns([rows[i] or () for i in places]) if there else None
+            for there, rows in zip(shape, (before, after), strict=True)
+        )
+        parts.append(Part(np.array(places, np.int64), old, new))
+    return parts
+
+
+def chosen(part: Part, new: Ints) -> Part:
+    """Return the rows of a part that stay; ``new`` gives each place its new one, -1 where the row goes."""
     places = new[part.places]
     kept = np.flatnonzero(places >= 0)
+    if len(kept) == len(places):
+        return Part(places, part.before, part.after)
     before, after = (None if images is None else images.take(kept) for images in (part.before, part.after))
     return Part(places[kept], before, after)

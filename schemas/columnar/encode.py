@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 #: Smaller blocks are done sooner row by row: a hundred kernel calls cost as much as so many rows.
 FEWEST: Final = 150
 #: Beyond this share of rows for the row-wise encoder, it takes the whole block.
-_MANY: Final = 0.25
+MANY: Final = 0.25
 
 _NULL: Final = b"\x00"
 _DELETE, _TRUNCATE = ord(Op.DELETE.value), ord(Op.TRUNCATE.value)
@@ -99,7 +99,7 @@ class ColumnEncoder:
         for part in parts:
             odd[part.places] = part.odd
         odd |= block.key_change
-        if np.count_nonzero(odd) > _MANY * len(block):
+        if np.count_nonzero(odd) > MANY * len(block):
             raise Unserved
         tombstones = (block.ops == _DELETE) & bool(self._table.key)
         if len(parts) == 1 and not odd.any() and not tombstones.any():

@@ -10,13 +10,13 @@ import pyarrow as pa
 from schemas.avro_types import avro_primitive
 from schemas.columnar.arrays import Ints, Mask, Unserved, with_nulls
 from schemas.columnar.typed import Booleans, Decimals, Floats, Longs, Texts, spread
-from schemas.table import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.columnar.typed import Typed
     from schemas.columnar.walk import Walk
+    from schemas.table import Kind
 
     #: Reads a value at each position; returns them and the positions after them.
     Read = Callable[[Walk, Ints], tuple[Typed, Ints]]
@@ -43,8 +43,11 @@ def read_union(walk: Walk, at: Ints, null_branch: int, read: Read) -> tuple[Type
         _require_branch(branch, 2 - null_branch)
         return read(walk, at + 1)
     _require_branch(branch[~null], 2 - null_branch)
-    if read is _texts:
-        return _nullable_texts(walk, at, null)
+    if read in (_bytes, _strings):
+        texts, after = _nullable_texts(walk, at, null)
+        if read is _strings:
+            require_utf8(texts.values)
+        return texts, after
     values, ends = read(walk, at[~null] + 1)
     after = at + 1
     after[~null] = ends
@@ -96,9 +99,10 @@ def _bytes(walk: Walk, at: Ints) -> tuple[Texts, Ints]:
     return Texts(values), after
 
 
-def _texts(walk: Walk, at: Ints) -> tuple[Texts, Ints]:
-    values, after = walk.texts(at)
-    return Texts(values), after
+def _strings(walk: Walk, at: Ints) -> tuple[Texts, Ints]:
+    texts, after = _bytes(walk, at)
+    require_utf8(texts.values)
+    return texts, after
 
 
 def _decimals(walk: Walk, at: Ints) -> tuple[Decimals, Ints]:
@@ -122,5 +126,5 @@ _READERS: Final[dict[str, Read]] = {
     "float": _floats,
     "double": _doubles,
     "bytes": _bytes,
-    "string": _texts,
+    "string": _strings,
 }

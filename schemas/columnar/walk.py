@@ -8,7 +8,7 @@ be read raises Unserved; the row-wise reader then says what is wrong.
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Walk:
     """Messages one after the other in ``data``; ``starts`` and ``ends`` say where each of them lies."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
-        self._raw = b"".join(messages) + _PADDING
+        self._raw = b"".join([*messages, _PADDING])
         self.data: Bytes = np.frombuffer(self._raw, np.uint8)
         lengths = list(map(len, messages))
         self.ends: Ints = np.fromiter(accumulate(lengths), np.int64, len(lengths))
@@ -96,10 +96,13 @@ class Walk:
         return gather(self._raw, starts, ends)
 
     def fixed(self, at: Ints, width: int) -> Bytes:
-        """Return the ``width`` bytes from each position on, a row each."""
+        """Return the ``width`` bytes from each position on, a row each; they are taken eight at a time."""
         if at.max(initial=0) + width > self._size:
             raise Unserved
-        return self.data[at[:, None] + np.arange(width)]
+        words = np.empty((len(at), (width + 7) // 8), np.uint64)
+        for i in range(words.shape[1]):
+            words[:, i] = self._words[at + 8 * i]
+        return np.ascontiguousarray(words.view(np.uint8)[:, :width])
 
     def message(self, index: int, start: int) -> bytes:
         """Return one message from a position on."""
@@ -126,9 +129,3 @@ class Walk:
 def _signed(zigzag: Words) -> Ints:
     numbers: Ints = (zigzag >> _ONE ^ (~(zigzag & _ONE) + _ONE)).view(np.int64)
     return numbers
-
-
-def distinct(texts: pa.BinaryArray) -> tuple[Ints, list[Any]]:
-    """Return the index of each text among the different ones, and these."""
-    encoded = texts.dictionary_encode()
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()

@@ -78,7 +78,9 @@ def fresh_tables(source: str) -> Iterator[None]:
     names = [f"fresh_{number}" for number in range(3)]
     with psycopg.connect(source, autocommit=True) as connection:
         for name in names:
-            connection.execute(f"CREATE TABLE {name} AS SELECT i AS id, repeat('x', i) AS v FROM generate_series(1, 400) i")
+            connection.execute(
+                f"CREATE TABLE {name} AS SELECT i AS id, repeat('x', i) AS v FROM generate_series(1, 400) i"
+            )
             connection.execute(f"ALTER TABLE {name} ADD PRIMARY KEY (id)")
         yield
         connection.execute(f"DROP TABLE {', '.join(names)}")

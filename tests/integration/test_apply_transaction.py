@@ -253,6 +253,30 @@ def test_versions_may_change_within_one_batch(session: Session) -> None:
     assert rows(session) == [(1, None), (2, "m")]
 
 
+def test_a_table_just_made_is_not_taken_for_empty_again(session: Session) -> None:
+    owner = Owner(session).feed(table(), [OPENING, *(create(i) for i in range(50))], 0)
+    owner.apply()
+
+    owner.feed(table(), [create(i, b"again") for i in range(60)], 51).apply()
+
+    assert {row[1] for row in rows(session)} == {"again"}
+
+
+def test_a_table_dropped_at_the_target_is_not_made_anew_without_its_rows(session: Session) -> None:
+    owner = Owner(session).feed(table(), [OPENING, create(1)], 0)
+    owner.apply()
+    session.run("DROP TABLE public.t")
+    session.commit()
+    session.known.clear()
+
+    with pytest.raises(Blocked, match="the table public.t was dropped"):
+        owner.feed(table(), [create(2)], 2).apply()
+    session.rollback()
+    Owner(session).feed(table(), [OPENING, create(3)], 2).apply()
+
+    assert [row[0] for row in rows(session)] == [3]
+
+
 def test_a_column_dropped_at_the_target_blocks_the_table(session: Session) -> None:
     owner = Owner(session)
     full = version(Column("more", TEXT))

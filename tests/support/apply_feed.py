@@ -213,7 +213,10 @@ class Target:
         self.pipeline = pipeline
 
     def rows(self, table: str = "public.t") -> list[tuple]:
-        return sorted(self.connection.execute(f"SELECT * FROM {table}").fetchall(), key=lambda row: [(v is not None, v) for v in row])
+        return sorted(
+            self.connection.execute(f"SELECT * FROM {table}").fetchall(),
+            key=lambda row: [(v is not None, v) for v in row],
+        )
 
     def checkpoint(self) -> dict | None:
         return self._one("SELECT * FROM ferryman.checkpoint WHERE pipeline = %s")

@@ -51,11 +51,16 @@ class Reader:
         seen, deadline = self._number, time.monotonic() + seconds
         with self._news:
             if not self._news.wait_for(lambda: self._number > seen, seconds):
-                raise AssertionError(f"the target stands at ledger state {seen} for {time.monotonic() - deadline + seconds:.0f} s")
+                raise AssertionError(
+                    f"the target stands at ledger state {seen} for {time.monotonic() - deadline + seconds:.0f} s"
+                )
 
     def _run(self) -> None:
         while not self._over.is_set():
-            with suppress(psycopg.OperationalError, psycopg.InterfaceError), psycopg.connect(self._target) as connection:
+            with (
+                suppress(psycopg.OperationalError, psycopg.InterfaceError),
+                psycopg.connect(self._target) as connection,
+            ):
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 while not self._over.wait(_PAUSE_S):
                     self._look(connection)

@@ -46,9 +46,6 @@ CREATE TABLE {ODD} ("Key .1" int PRIMARY KEY, "select" text, "ünï" jsonb, "a b
 """
 
 
-
-
-
 class Lane:
     """The keys of one writer: those that leave its number when divided by the number of writers."""
 

@@ -127,7 +127,7 @@ class Messages:
     """Row messages of pgoutput of one kind, one after the other. ``starts`` and ``ends``: where each of them lies."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
-        self._raw = b"".join(messages) + _PADDING
+        self._raw = b"".join([*messages, _PADDING])
         self.data = np.frombuffer(self._raw, np.uint8)
         self.ends = np.fromiter(accumulate(map(len, messages)), np.int64, len(messages))
         self.starts = self.ends - np.fromiter(map(len, messages), np.int64, len(messages))

@@ -192,6 +192,36 @@ def test_a_swap_of_keys_with_unsent_columns_lifts_the_rows_out() -> None:
     assert planned == [KeyUpdate((patch,), crossing=True)]
 
 
+def test_of_two_rows_at_a_deferrable_key_the_one_that_the_old_image_shows_goes() -> None:
+    planned = steps(
+        Event(Op.CREATE, None, (b"1", b"new", None)), Event(Op.DELETE, (b"1", b"old", None), None, last=True), full=True
+    )
+
+    assert planned == [Upsert([(b"1", b"new", None)], created=False)]
+
+
+def test_after_a_transaction_a_key_has_one_row_again() -> None:
+    planned = steps(
+        Event(Op.CREATE, None, (b"1", b"new", None), last=True),
+        Event(Op.UPDATE, (b"1", b"?", None), (b"1", b"newer", None), last=True),
+        Event(Op.DELETE, (b"1", b"?", None), None, last=True),
+        Event(Op.UPDATE, (b"2", b"?", None), (b"2", b"2", None), last=True),
+        full=True,
+    )
+
+    assert planned == [Delete([(b"1",)]), Upsert([(b"2", b"2", None)], created=False)]
+
+
+def test_a_key_that_a_row_passed_through_is_cleared() -> None:
+    planned = steps(
+        Event(Op.DELETE, (b"1", UNSENT, UNSENT), None, key_change=True),
+        Event(Op.CREATE, (b"1", UNSENT, UNSENT), (b"2", b"a", b"A"), key_change=True),
+        Event(Op.DELETE, (b"2", UNSENT, UNSENT), None, last=True),
+    )
+
+    assert planned == [Delete([(b"1",), (b"2",)])]
+
+
 def test_what_stood_before_a_truncate_is_not_planned() -> None:
     planned = steps(
         Event(Op.CREATE, None, (b"1", b"a", b"A")),
@@ -201,6 +231,12 @@ def test_what_stood_before_a_truncate_is_not_planned() -> None:
     )
 
     assert planned == [Truncate(opening=True), Upsert([(b"2", b"b", b"B")], created=True)]
+
+
+def test_nothing_is_deleted_from_a_table_that_was_just_emptied() -> None:
+    planned = steps(Event(Op.TRUNCATE, None, None), Event(Op.DELETE, (b"1", UNSENT, UNSENT), None, last=True))
+
+    assert planned == [Truncate(opening=False)]
 
 
 def test_part_of_a_row_that_a_truncate_removed_counts_as_missing() -> None:

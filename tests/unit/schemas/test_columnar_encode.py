@@ -36,7 +36,7 @@ TABLE = TableSchema(
 @pytest.fixture(autouse=True)
 def _columns_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode, "FEWEST", 1)
-    monkeypatch.setattr(encode, "_MANY", 1.0)
+    monkeypatch.setattr(encode, "MANY", 1.0)
 
 
 def register(subject: str, schema: dict) -> bytes:
@@ -133,7 +133,7 @@ def test_only_rows_with_verbatim_values_and_key_changes_go_through_the_reference
 
 
 def test_a_block_with_many_odd_rows_goes_through_the_reference_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "_MANY", 0.25)
+    monkeypatch.setattr(encode, "MANY", 0.25)
     block = inserts(4)
     for i in range(2):
         block.after[i] = (row(i)[0], strategies.freeze(Verbatim("infinity")), None)
