@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from psycopg import errors
+
+from apply.errors import Blocked
 from apply.layout import TargetColumn, TargetTable
 
 if TYPE_CHECKING:
@@ -59,7 +62,10 @@ def known_type(session: Session, wanted: str, fallback: str) -> str:
 
     PostgreSQL reads the whole text as a type's name or finds none, so what is returned is safe inside DDL.
     """
-    found = session.execute("SELECT to_regtype(%s) IS NOT NULL", (wanted,)).fetchone()
+    try:
+        found = session.execute("SELECT to_regtype(%s) IS NOT NULL", (wanted,)).fetchone()
+    except errors.SyntaxError:
+        raise Blocked("a column's type is spelled in a way that the target cannot read", "ferryman resync") from None
     return wanted if found is not None and found[0] else fallback
 
 

@@ -132,6 +132,7 @@ class Loop:
     def _own(self) -> None:
         """Take over what is new, read on what may be read again, and note which snapshots are complete."""
         ownership = self._parts.ownership
+        ownership.check_topics()
         ownership.take_over(self._session)
         ownership.start(self._parts.consumer)
         ownership.note_loaded(self._session)

@@ -28,6 +28,8 @@ _log = structlog.get_logger()
 _FENCED_S = 15.0
 #: Seconds until a topic that is not there is looked for again.
 _GONE_S = 5.0
+#: Seconds between looks at the topics' ids: the client reads on in a topic that was made anew under the same name.
+TOPIC_CHECK_S = 10.0
 
 
 class Ownership:
@@ -40,6 +42,7 @@ class Ownership:
         self._pipeline, self._owner, self._batch_rows = pipeline, owner, batch_rows
         self._topic_ids = topic_ids
         self._tables: dict[str, tuple[str, bytes | None]] = {}
+        self._check_at = 0.0
 
     def learn(self, positions: Positions) -> set[str]:
         """Take in what capture says: which topic is which table's, and what is loaded; return the topics to read."""
@@ -74,10 +77,23 @@ class Ownership:
         for work in new:
             topic_id = ids.get(work.place.topic)
             if topic_id is None:
-                _log.warning("topic.gone", topic=work.place.topic)
                 work.retry_at = now + _GONE_S
+                self.gone(session, work.place.topic)
             else:
                 self._take_over(session, work, topic_id)
+
+    def check_topics(self) -> None:
+        """Now and then compare the topics' ids; one that is gone or made anew must be taken over again."""
+        now = time.monotonic()
+        if now < self._check_at:
+            return
+        self._check_at = now + TOPIC_CHECK_S
+        ours = [work for work in self.works.values() if work.checkpoint is not None]
+        ids = self._topic_ids(sorted({work.place.topic for work in ours}))
+        for work in ours:
+            if ids.get(work.place.topic) != work.topic_id:
+                work.rewind()
+                work.checkpoint = None
 
     def start(self, consumer: TopicConsumer) -> None:
         """Begin to read what was taken over, and what must be read from another place than so far."""

@@ -57,13 +57,14 @@ def plan(batch: Sequence[Received]) -> Plan:
         return Plan(steps)
     if table.keyless:
         return Plan(steps + _net_effect(events))
-    # Two rows may share a deferrable key for a moment: only sources that send whole old rows have such tables.
-    if events.all_whole and (events.only_creates or not table.full_identity):
+    # Within a transaction two rows may share a deferrable key: only sources that send whole old rows have such tables.
+    one_by_one = table.full_identity and not (events.only_creates and events.last[-1])
+    if events.all_whole and not one_by_one:
         return Plan(steps + _last_images(table, events, emptied=opening is not None))
     rows = Rows(table, emptied=opening is not None)
     for change in map(Change._make, zip(*events, strict=True)):
         rows.take(change)
-    return Plan(steps + rows.steps(), rows.missing)
+    return rows.plan(steps)
 
 
 def _events(batch: Sequence[Received], start: int) -> _Events:

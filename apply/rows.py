@@ -12,14 +12,21 @@ match the old image is taken; everywhere else the newest line at a key is the on
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from apply.steps import Delete, FullRow, Key, KeyUpdate, Patch, Step, Upsert
+from apply.errors import Blocked
+from apply.steps import Delete, FullRow, Key, KeyUpdate, Patch, Plan, Step, Upsert
 from schemas.block import UNSENT, Op, Row
 from schemas.errors import ContractError
 
 if TYPE_CHECKING:
     from schemas.table import TableSchema
+
+#: Between batches the target has one row at a key, whatever the source's transaction is in the middle of.
+CROWDED: Final = (
+    "two rows share a deferrable key in the middle of a transaction that is larger than a batch",
+    "raise apply.batch_rows above the transaction's number of rows",
+)
 
 #: Present keys and new values of rows, by the columns that were sent.
 _Groups = defaultdict[tuple[int, ...], list[tuple[Key, FullRow]]]
@@ -43,7 +50,7 @@ class Line(NamedTuple):
 
 
 class Rows:
-    """Takes the events of one keyed table version in order; :meth:`steps` gives their net effect.
+    """Takes the events of one keyed table version in order; :meth:`plan` gives their net effect.
 
     ``emptied``: the target holds no rows of the table when the steps run. ``missing`` counts events that change part
     of a row which the batch itself removed or never saw made.
@@ -73,9 +80,18 @@ class Rows:
         if change.last and self._under:
             self._settle()
 
-    def steps(self) -> list[Step]:
-        """Return deletes, key updates, upserts and patches: run in this order they have the events' net effect."""
+    def plan(self, before: list[Step]) -> Plan:
+        """Return ``before`` and then deletes, key updates, upserts and patches: in this order, the net effect.
+
+        Raises Blocked when two known rows still share a key, which they may not beyond one batch.
+        """
+        if any(line.base != key for key, lines in self._under.items() for line in lines):
+            raise Blocked(*CROWDED)
+        crowded = tuple(sorted(key for key, lines in self._under.items() if lines))
         self._settle()
+        return Plan(before + self._steps(), self.missing, crowded)
+
+    def _steps(self) -> list[Step]:
         upserts = {key: line.row for key, line in self._lines.items() if line is not None and line.base is None}
         deletes = sorted(self._vacated - upserts.keys())
         moves, patches = self._partial()

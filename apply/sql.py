@@ -60,6 +60,10 @@ class Statements:
         """Remove the rows that have the staged keys."""
         return f"DELETE FROM {self.table} t USING pg_temp.{self.stage} s WHERE {self._by_key()}"
 
+    def any_staged(self) -> str:
+        """Ask whether a row has one of the staged keys."""
+        return f"SELECT EXISTS (SELECT FROM {self.table} t JOIN pg_temp.{self.stage} s ON {self._by_key()})"
+
     def upsert_staged(self) -> str:
         """Insert the staged rows in key order, or replace those that have their keys."""
         return f"{self.insert_staged()} {self._on_conflict()}"

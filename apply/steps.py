@@ -86,8 +86,10 @@ Step = Truncate | Delete | Patch | KeyUpdate | Upsert | Insert | Erase
 class Plan:
     """The steps of one batch of one table version.
 
-    ``missing`` counts events that change part of a row which the batch itself shows not to exist.
+    ``missing`` counts events that change part of a row which the batch itself shows not to exist. ``crowded`` lists
+    keys at which, in a transaction that goes on, another row may still stand (a deferrable key).
     """
 
     steps: list[Step]
     missing: int = 0
+    crowded: tuple[Key, ...] = ()

@@ -10,6 +10,7 @@ from apply import catalog, checkpoint, evolution, state
 from apply.checkpoint import Checkpoint
 from apply.errors import Blocked, Fenced
 from apply.planner import plan
+from apply.rows import CROWDED
 from apply.sql import Statements
 from apply.steps import Plan, Truncate
 from apply.writer import Writer
@@ -75,7 +76,10 @@ class Transaction:
         statements = self._statements(run[0].table, opening=opening)
         if opening:
             self._permit_opening(statements)
-        missing = Writer(self._session, statements, rebuild=self._work.rebuild).write(steps)
+        writer = Writer(self._session, statements, rebuild=self._work.rebuild)
+        if steps.crowded and writer.stands(list(steps.crowded)):
+            raise Blocked(*CROWDED)
+        missing = writer.write(steps)
         if missing and not loading:
             raise Blocked(f"{missing} rows that were changed at the source are not in the target", _MISSING_FIX)
 

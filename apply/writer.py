@@ -48,6 +48,12 @@ class Writer:
             empty = isinstance(step, Truncate)
         return missing
 
+    def stands(self, keys: list[Key]) -> bool:
+        """Whether the table holds a row with any of these keys."""
+        self._staging.keys(keys)
+        found = self._session.run(self._sql.any_staged()).fetchone()
+        return found is not None and bool(found[0])
+
     def _must_rebuild(self, plan: Plan) -> bool:
         if any(isinstance(step, KeyUpdate) and step.crossing for step in plan.steps):
             return True

@@ -16,7 +16,7 @@ from tests.support.session_stack import SessionStack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What a pipeline's name may have (design, section 12).
+#: What a pipeline's name may have.
 LONGEST_PIPELINE_NAME = 40
 
 

@@ -38,7 +38,7 @@ SERVICES = {
     "kafka": ("kafka",),
     "postgresql": ("postgresql", "target"),
 }
-#: The keys of the addresses document (design, section 12); null where no such server runs.
+#: The keys of the addresses document; null where no such server runs.
 ADDRESSES = ("kafka", "postgresql", "target", "mariadb", "mysql")
 
 

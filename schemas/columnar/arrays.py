@@ -17,8 +17,8 @@ Offsets = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-#: Most bytes in one array: its offsets have 31 bits.
-MOST_BYTES: Final = (1 << 31) - 1
+#: Most bytes in one array: its offsets have 31 bits; some are left for what stands in for nulls.
+MOST_BYTES: Final = (1 << 31) - (1 << 26)
 
 
 class Unserved(Exception):
@@ -121,19 +121,17 @@ def nulls_of(array: pa.Array) -> Mask | None:
 
 
 def with_nulls(array: pa.BinaryArray, null: Mask | None) -> pa.BinaryArray:
-    """Return an array without nulls with some of its values made null."""
+    """Return a whole array without nulls (no slice of one) with some of its values made null."""
     if null is None or not null.any():
         return array
     validity = pa.py_buffer(np.packbits(~null, bitorder="little"))
-    if array.offset:
-        array = pa.concat_arrays([array])
     return pa.Array.from_buffers(array.type, len(array), [validity, *array.buffers()[1:]])
 
 
-def join(pieces: list[pa.BinaryArray | bytes]) -> pa.BinaryArray:
-    """Return, for each row, the bytes of all pieces one after the other. Constants are given as bytes; null is nothing.
+def join(pieces: list[pa.BinaryArray | bytes], null: bytes = b"") -> pa.BinaryArray:
+    """Return, for each row, the bytes of all pieces one after the other. Constants are given as bytes.
 
-    Raises Unserved when the result does not fit into one array.
+    ``null`` stands in for a value that is null. Raises Unserved when the result does not fit into one array.
     """
     merged: list[pa.BinaryArray | bytes] = []
     for piece in pieces:
@@ -147,7 +145,7 @@ def join(pieces: list[pa.BinaryArray | bytes]) -> pa.BinaryArray:
     if size + sum(p.nbytes for p in merged if not isinstance(p, bytes)) > MOST_BYTES:
         raise Unserved
     parts = [pa.scalar(p, pa.binary()) if isinstance(p, bytes) else p for p in merged]
-    return pc.binary_join_element_wise(*parts, _NOTHING, null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise(*parts, _NOTHING, null_handling="replace", null_replacement=null.decode())
 
 
 def _count(pieces: list[pa.BinaryArray | bytes]) -> int:

@@ -139,11 +139,11 @@ def rows_of(block: AnyBlock) -> Block:
     return block.to_block() if isinstance(block, ColumnBlock) else block
 
 
-def operations(block: AnyBlock) -> dict[Op, int]:
-    """Return how many rows of each operation a block has."""
-    if isinstance(block, Block):
-        return Counter(block.ops)
-    codes, counts = np.unique(block.ops, return_counts=True)
+def operations(ops: list[Op] | npt.NDArray[np.uint8]) -> dict[Op, int]:
+    """Return how many rows there are of each operation, given in either form."""
+    if isinstance(ops, list):
+        return Counter(ops)
+    codes, counts = np.unique(ops, return_counts=True)
     return {OPS[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
 
 

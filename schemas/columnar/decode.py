@@ -18,7 +18,7 @@ from schemas.columnar.block import Columns, Part, chosen, parts_of
 from schemas.columnar.encode import FEWEST, MANY
 from schemas.columnar.read import read_union, reader
 from schemas.columnar.received import ReceivedColumns
-from schemas.columnar.tail import FIELDS, TailReader
+from schemas.columnar.tail import TailReader
 from schemas.columnar.walk import Walk
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ class ColumnDecoder:
         return self._reference.decode(values, offsets, start)
 
     def _compile(self, envelope: dict[str, Any], column_renderer: ColumnRenderer) -> list[_Column]:
-        """Return how the columns are read; raises Unserved for an envelope of another layout than ours."""
-        if tuple(field["name"] for field in envelope["fields"]) != ("before", "after", *FIELDS):
-            raise Unserved
+        """Return how the columns are read; raises Unserved for a column of another type than its kind has."""
         compiled = []
         for column, field in zip(self.table.columns, row_fields(envelope), strict=True):
             avro, null = column_branch(field)

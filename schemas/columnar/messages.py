@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from schemas.codec_encode import Message
+from schemas.columnar.arrays import lengths_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,11 @@ class Messages:
             for key, value in zip(keys, values, strict=True):
                 yield Message(key, value, self.headers.get(place, []))
                 place += 1
+
+    @property
+    def largest(self) -> int:
+        """Bytes of key and value of the largest message."""
+        return int((lengths_of(self.keys) + lengths_of(self.values)).max(initial=0))
 
     def batches(self) -> Iterator[tuple[list[bytes | None], list[bytes | None]]]:
         """Yield keys and values of some messages at a time, in order."""

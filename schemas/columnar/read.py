@@ -10,6 +10,7 @@ import pyarrow as pa
 from schemas.avro_types import avro_primitive
 from schemas.columnar.arrays import Ints, Mask, Unserved, with_nulls
 from schemas.columnar.typed import Booleans, Decimals, Floats, Longs, Texts, spread
+from schemas.values import MAX_SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,8 @@ def _strings(walk: Walk, at: Ints) -> tuple[Texts, Ints]:
 
 def _decimals(walk: Walk, at: Ints) -> tuple[Decimals, Ints]:
     scales, at = _ints(walk, at)
+    if abs(scales.values).max(initial=0) > MAX_SCALE:
+        raise Unserved
     unscaled, after = walk.texts(at)
     return Decimals(scales.values, unscaled), after
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from schemas.block import Origin
+from schemas.block import Op, Origin
 from schemas.columnar.block import OPS, Part, chosen, parts_of
+from schemas.order import ORDER_KEY_BYTES
 from schemas.received import Received
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Origins by the numbers that stand for them in columns.
 ORIGINS: Final = tuple(Origin)
+_OPENING: Final = ORIGINS.index(Origin.OPENING)
+_TRUNCATE: Final = ord(Op.TRUNCATE.value)
 
 
 @dataclass(slots=True)
@@ -47,9 +50,28 @@ class ReceivedColumns:
         """Return the packed order key of one event."""
         return bytes(self.orders[index])
 
+    def up_to(self, order: bytes) -> int:
+        """Return how many events, whose order keys must rise, have one that is not above ``order``."""
+        return int(np.searchsorted(self._keys, np.bytes_(order), "right"))
+
+    def opening(self) -> int | None:
+        """Return the place of the last truncate that opens a snapshot."""
+        places = np.flatnonzero((self.ops == _TRUNCATE) & (self.origins == _OPENING))
+        return int(places[-1]) if len(places) else None
+
+    def count(self, op: Op, which: Mask | None = None, from_place: int = 0) -> int:
+        """Return how many events are of an operation, of those that ``which`` marks, from a place on."""
+        found = self.ops[from_place:] == ord(op.value)
+        return int(np.count_nonzero(found if which is None else found & which[from_place:]))
+
+    @property
+    def _keys(self) -> npt.NDArray[np.bytes_]:
+        """The order keys as one array: of fixed width, they compare as bytes do."""
+        return np.ascontiguousarray(self.orders).view(f"S{ORDER_KEY_BYTES}").reshape(-1)
+
     def above(self, mark: bytes) -> Mask | None:
         """Return which events have an order key above ``mark`` and all before them; None: every one."""
-        keys = self.orders.view("S28").reshape(-1)  # fixed width, so that they compare as bytes
+        keys = self._keys
         if not len(keys) or (self.order(0) > mark and (keys[1:] > keys[:-1]).all()):
             return None
         kept = np.zeros(len(keys), np.bool_)
@@ -95,7 +117,7 @@ class ReceivedColumns:
             received.table,
             np.array([ord(op.value) for op in received.ops], np.uint8),
             parts_of(received.before, received.after),
-            np.frombuffer(b"".join(received.orders), np.uint8).reshape(len(received), -1),
+            np.frombuffer(b"".join(received.orders), np.uint8).reshape(len(received), ORDER_KEY_BYTES),
             np.array(received.last, np.bool_),
             np.array(received.key_change, np.bool_),
             np.array([ORIGINS.index(origin) for origin in received.origins], np.int64),

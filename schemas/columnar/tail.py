@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from schemas.columnar.arrays import Bytes
     from schemas.columnar.walk import Walk
 
-#: The fields of an envelope behind its row images, as :mod:`schemas.avro` orders them; others are not walked.
-FIELDS: Final = (
-    "source", "transaction", "op", "ts_ms", "ts_us", "order", "last", "key_change",
-    "unavailable", "unavailable_before", "verbatim", "verbatim_before",
-)  # fmt: skip
 #: Different lists of columns not sent in one walk; a table has few.
 _MOST_LISTS: Final = 16
 

@@ -14,7 +14,7 @@ from runtime.failpoints import NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.acceptance.conftest import Setting, Sweep
+    from tests.support.daemons_setting import Setting, Sweep
 
 pytestmark = pytest.mark.live
 

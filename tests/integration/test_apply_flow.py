@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apply import ownership
 from runtime import config
 from schemas.block import UNSENT, Op
 from schemas.codec import Message
@@ -175,13 +176,36 @@ def test_a_topic_made_anew_is_not_taken_for_the_old_one(pipeline: config.Pipelin
     feed.load(row(1))
     with applying(pipeline):
         target.wait(target.reached(feed.end()))
-    feed.recreate_topic()
+    feed.delete_topic()
+    feed.create_topic()
     for i in range(2, 9):
         feed.send(feed.transaction(insert(i)))
 
     with applying(pipeline):
         target.wait(lambda: target.state()["state"] == "needs_resync")
         assert "made anew" in target.state()["reason"]
+        feed.say()
+        feed.load(row(9))
+        target.wait(lambda: target.state()["state"] == "streaming")
+
+    assert [r[0] for r in target.rows()] == [9]
+
+
+def test_a_topic_that_is_deleted_and_made_anew_meanwhile_is_noticed(
+    pipeline: config.Pipeline, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "TOPIC_CHECK_S", 0.2)
+    feed = Feed(pipeline, table())
+    feed.load(row(1))
+    with applying(pipeline):
+        target.wait(target.reached(feed.end()))
+        feed.delete_topic()
+        target.wait(lambda: target.state()["state"] == "needs_resync")
+        assert "does not exist any more" in target.state()["reason"]
+        feed.create_topic()
+        for i in range(2, 9):
+            feed.send(feed.transaction(insert(i)))
+        target.wait(lambda: "made anew" in (target.state()["reason"] or ""))
         feed.say()
         feed.load(row(9))
         target.wait(lambda: target.state()["state"] == "streaming")

@@ -157,6 +157,17 @@ def test_a_transaction_larger_than_memory_is_seen_at_its_end_mark_alone(connect:
     assert owner.work.checkpoint.next_offset == 81
 
 
+def test_a_deferred_key_shared_beyond_a_batch_is_refused(session: Session) -> None:
+    whole = table(full=True)
+    owner = Owner(session, batch_rows=3).feed(whole, [create(1)], 0)
+    owner.apply()
+    fine = [create(i, last=False) for i in range(2, 7)]
+    owner.feed(whole, fine, 1).apply()
+
+    with pytest.raises(Blocked, match="deferrable key"):
+        owner.feed(whole, [create(i, last=False) for i in (9, 8, 7, 1)], 6).apply()
+
+
 def test_a_replayed_prefix_of_a_keyless_table_is_dropped(connect: Callable[[], Session]) -> None:
     """Capture died after publishing part of a transaction, and publishes it again from its start."""
     keyless = table(key=False, full=True)
@@ -269,7 +280,7 @@ def test_a_table_dropped_at_the_target_is_not_made_anew_without_its_rows(session
     session.commit()
     session.known.clear()
 
-    with pytest.raises(Blocked, match="the table public.t was dropped"):
+    with pytest.raises(Blocked, match=r"the table public\.t was dropped"):
         owner.feed(table(), [create(2)], 2).apply()
     session.rollback()
     Owner(session).feed(table(), [OPENING, create(3)], 2).apply()

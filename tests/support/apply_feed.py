@@ -140,11 +140,14 @@ class Feed:
         for future in admin.delete_records([place]).values():
             future.result(30)
 
-    def recreate_topic(self) -> None:
-        """Delete the topic and make it anew under its name."""
+    def delete_topic(self) -> None:
+        """Delete the topic."""
         admin = kafka.admin(self._brokers)
         for future in admin.delete_topics([self.topic]).values():
             future.result(30)
+
+    def create_topic(self) -> None:
+        """Make the topic anew after it was deleted."""
         kafka.ensure_topic(self._brokers, self.topic, 1, 1, {})
         self._producer = kafka.producer(self._brokers)
 

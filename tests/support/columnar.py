@@ -11,7 +11,7 @@ from schemas.columnar.arrays import Unserved
 from schemas.columnar.typed import Booleans, Decimals, Floats, Longs, Texts
 from schemas.table import Kind
 from schemas.values import Verbatim
-from tests.support.strategies import thaw
+from tests.support.strategies import freeze, thaw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,3 +53,28 @@ def typed(kind: Kind, values: list[object]) -> Typed:
         return Decimals(np.array(scales, np.int64), pa.array(unscaled, pa.binary()))
     texts = [value.encode() if isinstance(value, str) else value for value in values]
     return Texts(pa.array(texts, pa.binary()))
+
+
+def freezer(value_type: ValueType) -> Callable[[Typed], pa.BinaryArray]:
+    """Return the renderer of the neutral form for typed columns: the counterpart of ``strategies.freezer``."""
+
+    def rendered(column: Typed) -> pa.BinaryArray:
+        values = untyped(value_type.kind, column)
+        return pa.array([None if value is None else freeze(value) for value in values], pa.binary())
+
+    return rendered
+
+
+def untyped(kind: Kind, column: Typed) -> list[object]:
+    """Return the values of a typed column: the inverse of :func:`typed`."""
+    match column:
+        case Longs(values, null) | Booleans(values, null) | Floats(values, null):
+            gone = np.zeros(len(values), np.bool_) if null is None else null
+            return [None if missing else value for value, missing in zip(values.tolist(), gone, strict=True)]
+        case Decimals(scales, unscaled):
+            pairs = zip(scales.tolist(), unscaled.to_pylist(), strict=True)
+            return [None if value is None else {"scale": scale, "value": value} for scale, value in pairs]
+        case Texts(values):
+            binary = kind in {Kind.BYTES, Kind.DECIMAL, Kind.BITS}
+            return [value if value is None or binary else value.decode() for value in values.to_pylist()]
+    raise AssertionError(column)

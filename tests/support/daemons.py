@@ -70,6 +70,14 @@ class Daemon:
         code = self.wait(seconds)
         assert (code, self.last_failpoint()) == (-signal.SIGKILL, failpoint), self.last_words()
 
+    def wait_for_stop_at(self, failpoint: str, seconds: float = PATIENCE_S) -> None:
+        """Wait until the process stands still at this failpoint; :meth:`thaw` lets it go on."""
+        self.wait_for_event("failpoint.hit", seconds, name=failpoint, action="stop")
+        deadline = time.monotonic() + seconds
+        while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline, f"{self.name} does not stop at {failpoint}"
+            time.sleep(0.02)
+
     def kill(self) -> None:
         """SIGKILL this one process, not its children: as the kernel's out-of-memory killer does it."""
         os.kill(self.pid, signal.SIGKILL)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import yaml
 
+from apply.events import EventReader, Raw
 from operate import steering
 from operate.commands.wait import Goal, await_goal
 from operate.following import end_offsets
 from runtime import config, kafka, positions
 from runtime.errors import Unreachable
+from runtime.schema_store import SchemaReader
 from tests.support import contents
 from tests.support.daemons import FERRYMAN, Daemon, environment
 
@@ -150,12 +152,29 @@ class Pipeline:
             {topic: end for (topic, _), end in ends.items()},
         )
 
+    def order_keys(self) -> dict[str, list[bytes]]:
+        """Return the order keys of all events by topic, in the order of the topic."""
+        reader = EventReader(SchemaReader(self.config.kafka, self.name).get)
+        found = {}
+        for table in self.positions().tables.values():
+            messages = kafka.read_all(self.config.kafka, table.topic)
+            decoded = reader.read([Raw(offset, value, None) for offset, _, value in messages])
+            assert decoded.poison is None
+            found[table.topic] = [order for received, _ in decoded.events for order in received.orders]
+        return found
+
     # --- judging ---------------------------------------------------------------------------------------------------
 
     def assert_equal(self, but: Iterable[str] = ()) -> None:
         """Compare the full contents of all tables."""
         found = contents.differences(self.source, self.target, but)
         assert found == [], "\n".join([*found, f"logs: {self.folder}"])
+
+    def assert_nothing_published_twice(self) -> None:
+        """Within each topic no event stands behind one of its own time or later."""
+        for topic, orders in self.order_keys().items():
+            back = [i for i in range(1, len(orders)) if orders[i] <= orders[i - 1]]
+            assert back == [], f"{topic}: {len(back)} of {len(orders)} events go back, the first is number {back[0]}"
 
     def assert_restart_applies_nothing(self) -> None:
         """Restart both daemons; only a change that is made afterwards, in table counter, arrives, once."""

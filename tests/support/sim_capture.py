@@ -16,7 +16,7 @@ from capture.run import Parts, Run
 from schemas.control import ControlRecord
 from schemas.order import OrderKey
 from schemas.positions import Phase, Positions
-from tests.support.sim_database import TABLES, Database, canonical
+from tests.support.sim_database import PROFILES, TABLES, Database, canonical
 from tests.support.sim_parts import (
     Broken,
     Event,
@@ -29,14 +29,30 @@ from tests.support.sim_parts import (
     Target,
 )
 
+EVENTS = ["db", "worker", "target", "late", "command"]
+
+
+class Settings:
+    """What the loop is told; whether it is time to save is for chance to say."""
+
+    batch_rows, batch_wait_ms = 100, 0
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @property
+    def save_interval_ms(self) -> float:
+        return 0 if self._world.quiet or self._world.rng.random() < 0.3 else float("inf")
+
 
 class World:
     """Everything around one capture daemon. ``run(steps)`` plays a history and raises Broken when a promise fails."""
 
-    def __init__(self, seed: int, *, kills: float = 0.01, rewinds: float = 0.01) -> None:
+    def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.db = Database(self.rng)
-        self.kills, self.rewinds = kills, rewinds
+        self.profile = PROFILES[seed % len(PROFILES)]
+        self.db = Database(self.rng, self.profile)
+        self.kills, self.rewinds = self.profile.kills, self.profile.rewinds
         self.wanted, self.adding = {"a", "u"}, {"a", "u"}
         self.db.published |= self.adding
         self.records: list[tuple[bytes, bytes]] = []
@@ -69,7 +85,7 @@ class World:
         source = SimSource(self)
         self.pool = SimPool(self, source)
         parts = Parts(source, SimPublisher(self), SimPositions(self), self.pool, lambda o: SimControl(self, o))
-        settings = SimpleNamespace(batch_rows=100, batch_wait_ms=0, save_interval_ms=0)
+        settings = Settings(self)
         config = SimpleNamespace(discover_seconds=0.0)
         pipeline = SimpleNamespace(pipeline="sim", capture=settings, source=config)
         run = Run(pipeline, parts, Path("/tmp"))
@@ -93,7 +109,7 @@ class World:
         if self.busy:
             return
         for _ in range(self.rng.choice([0, 1, 2, 5])):
-            what = self.rng.choices(["db", "worker", "target", "late", "command"], [40, 25, 15, 2, 0.8])[0]
+            what = self.rng.choices(EVENTS, self.profile.events)[0]
             if what == "db" and not self.quiet:
                 self.db.step()
             elif what == "worker" and self.pool is not None:

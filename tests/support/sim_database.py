@@ -20,9 +20,35 @@ def _table(name: str, key: int, *, keyless: bool = False) -> TableSchema:
 
 #: a: cut by pages; b: cut by its key's first column; u: no key, duplicates.
 TABLES = {"a": _table("a", 1), "b": _table("b", 2), "u": _table("u", 0, keyless=True)}
+STEPS = ["begin", "write", "commit", "appear", "abort", "vacuum"]
+WRITES = ["insert", "update", "partial", "delete", "rekey", "truncate", "rewrite"]
 CHUNKS = {"a": 2, "b": 2, "u": 1}
 
 Rows = dict | Counter
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What kind of history: weights of the writers' operations, and of what happens beside the capture daemon.
+
+    ``writes``: insert, update, partial update, delete, key change, truncate, rewrite. ``events``: a step of the
+    database, of a worker, of the consumer, of a late message, of the operator.
+    """
+
+    writes: tuple[float, ...] = (6, 3, 3, 3, 3, 0.5, 0.3)
+    vacuum: float = 0.3
+    events: tuple[float, ...] = (40, 25, 15, 2, 0.8)
+    kills: float = 0.01
+    rewinds: float = 0.01
+
+
+#: Histories of many kinds: a rule that is hard to break by one is easy to break by another.
+PROFILES = [
+    Profile(),
+    Profile(writes=(6, 1, 9, 1, 3, 0.2, 0), events=(50, 6, 15, 1, 3), kills=0.001, rewinds=0),
+    Profile(writes=(6, 2, 2, 2, 2, 3, 3), vacuum=3, events=(45, 12, 15, 2, 3), kills=0.003),
+    Profile(events=(35, 20, 15, 4, 6), kills=0.03, rewinds=0.03),
+]
 
 
 @dataclass
@@ -58,7 +84,8 @@ def key_of(table: str, row: Row) -> tuple:
 class Database:
     """One source database; everything it does is drawn from ``rng``."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, profile: Profile) -> None:
+        self.profile = profile
         self.rng, self.xid, self.serial = rng, 10, 0
         self.versions: dict[str, list[Version]] = {t: [] for t in TABLES}
         self.live: dict[str, dict] = {t: {} for t in TABLES}
@@ -96,7 +123,7 @@ class Database:
     def step(self) -> None:
         active = [t for t in self.running.values() if not t.committed]
         waiting = [t for t in self.running.values() if t.committed]
-        what = self.rng.choices(["begin", "write", "commit", "appear", "abort", "vacuum"], [5, 20, 5, 6, 0.4, 0.3])[0]
+        what = self.rng.choices(STEPS, [5, 20, 5, 6, 0.4, self.profile.vacuum])[0]
         if what == "begin" and len(self.running) < 4:
             self.xid += 1
             self.running[self.xid] = Tx(self.xid)
@@ -181,8 +208,7 @@ class Database:
 
     def _write(self, tx: Tx) -> None:
         table = self.rng.choice(list(TABLES))
-        kinds = ["insert", "update", "partial", "delete", "rekey", "truncate", "rewrite"]
-        kind = self.rng.choices(kinds, [6, 3, 3, 3, 3, 0.5, 0.3])[0]
+        kind = self.rng.choices(WRITES, self.profile.writes)[0]
         if kind in ("truncate", "rewrite"):
             if self.lock(table, tx.xid, "X"):
                 self._replace_all(tx, table, kind)

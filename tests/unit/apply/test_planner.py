@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apply.errors import Blocked
 from apply.planner import plan
 from apply.steps import Delete, Erase, Insert, KeyUpdate, Patch, Plan, Truncate, Upsert
 from schemas.block import UNSENT, Op, Origin
@@ -127,6 +128,23 @@ def test_whole_old_rows_change_nothing_about_the_result(history: History, data: 
 @given(histories(full=True, deferred=True), st.data())
 def test_two_rows_may_share_a_deferred_key_until_their_transaction_ends(history: History, data: st.DataObject) -> None:
     target = apply_in_batches(history, cut(data, history, anywhere=False))
+
+    assert target.rows == Counter(history.end)
+
+
+@settings(max_examples=120)
+@given(histories(full=True, deferred=True), st.data())
+def test_a_shared_key_in_an_unfinished_transaction_is_never_passed_over(history: History, data: st.DataObject) -> None:
+    """Cut in the middle of transactions: right, or refused."""
+    target = Target(history.start)
+    for events in cut(data, history, anywhere=True):
+        try:
+            planned = plan([received(history.table, events)])
+        except Blocked:
+            return
+        if any(target.find(*key) for key in planned.crowded):
+            return
+        target.run(planned)
 
     assert target.rows == Counter(history.end)
 

@@ -117,4 +117,4 @@ def test_an_insert_with_an_old_row_is_refused() -> None:
     damaged = wire.update(OID, (b"1",), old=(b"2",)).replace(b"U", b"I", 1)
     with pytest.raises(ProtocolError):
         block_of(run_of(table, [damaged]))
-    assert pgoutput.INSERT == damaged[0]
+    assert damaged[0] == pgoutput.INSERT

@@ -135,8 +135,8 @@ def test_whatever_a_kernel_serves_has_the_bytes_of_the_row_wise_converter(value_
 @pytest.mark.parametrize("value_type", TYPES, ids=str)
 def test_odd_values_are_served_only_with_the_bytes_of_the_row_wise_converter(value_type: ValueType) -> None:
     for text in ODD:
-        for texts in ([text], [None, text], [text, text]):
-            assert written(value_type, texts) in (None, expected(value_type, texts))
+        for column in ([text], [None, text], [text, text]):
+            assert written(value_type, column) in (None, expected(value_type, column))
 
 
 def test_every_day_of_four_centuries_is_served() -> None:
