@@ -19,7 +19,7 @@ def test_daemons_that_are_stopped_under_load_end_well_and_publish_nothing_twice(
     pipeline, workload = setting.pipeline, setting.workload
     with workload.running():
         pipeline.start()
-        pipeline.capture.wait_for_event("snapshot_opened")
+        pipeline.capture.wait_for_event("snapshot.opened")
         for _ in range(3):
             workload.progress()
             pipeline.stop()
@@ -66,7 +66,7 @@ def test_a_second_capture_waits_for_the_first_one_to_end(setting: Setting) -> No
     second = pipeline.another("capture", label="second")
     with workload.running(), setting.reader.reading():
         second.start()
-        second.wait_for_event("capture_rewinds")
+        second.wait_for_event("capture.rewinds")
         run = pipeline.positions().run
         workload.progress()
         setting.reader.wait_for_news()
@@ -116,7 +116,7 @@ def test_a_delivery_that_fails_in_the_middle_of_a_snapshot_rewinds_without_a_tra
     pipeline, workload = setting.pipeline, setting.workload
     with workload.running():
         pipeline.start(capture=failpoint)
-        pipeline.capture.wait_for_event("capture_rewinds", cause="FailpointError")
+        pipeline.capture.wait_for_event("capture.rewinds", cause="FailpointError")
         workload.progress()
         pipeline.caught_up()
         with setting.reader.reading():

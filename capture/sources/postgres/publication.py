@@ -109,7 +109,7 @@ class Publication:
             log.warning("table_still_published", table=spell(namespace, name), reason="another session holds its lock")
             return False
         except (errors.UndefinedTable, errors.UndefinedObject, errors.InvalidSchemaName):
-            log.info("table_left_publication", table=spell(namespace, name), reason="it was dropped")
+            log.info("publication.left", table=spell(namespace, name), reason="it was dropped")
         return True
 
     def _statement(self) -> str:
