@@ -84,7 +84,8 @@ class Daemon:
         assert self.wait() == -signal.SIGKILL, self.last_words()
 
     def stop(self) -> int:
-        """SIGTERM it and return its exit code."""
+        """SIGTERM it, once it has come so far that it minds signals, and return its exit code."""
+        self.wait_for_event(f"{self._command[4]}.started")
         self._life.send_signal(signal.SIGTERM)
         return self.wait()
 
@@ -109,7 +110,7 @@ class Daemon:
         mine = {pid for pid in self._pids if not (self.running and pid == self.pid)}
         return [process.pid for process in psutil.process_iter() if _session(process.pid) in mine]
 
-    def events(self, name: str | None = None) -> Iterator[dict[str, Any]]:
+    def events(self, name: str | None = None, /) -> Iterator[dict[str, Any]]:
         """Yield the log lines of this life, those with this event name or all."""
         for line in self.log.read_text(errors="replace").splitlines():
             with suppress(ValueError):
@@ -117,7 +118,7 @@ class Daemon:
                 if isinstance(record, dict) and name in (None, record.get("event")):
                     yield record
 
-    def wait_for_event(self, name: str, seconds: float = PATIENCE_S, **fields: object) -> dict[str, Any]:
+    def wait_for_event(self, name: str, /, seconds: float = PATIENCE_S, **fields: object) -> dict[str, Any]:
         """Wait until this life has logged an event with these fields, and return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -127,11 +127,19 @@ class Pipeline:
 
     def wait_for_saved(self, what: Callable[[Positions], bool], seconds: float = 60) -> Positions:
         """Wait until what capture has saved fulfils a condition, and return it."""
-        deadline = time.monotonic() + seconds
-        while not what(saved := self.positions()):
-            assert time.monotonic() < deadline, f"not saved in time: {saved}\n{self.capture.last_words()}"
-            time.sleep(0.1)
-        return saved
+        found: list[Positions] = []
+
+        def look() -> bool:
+            found[:] = [self.positions()]
+            return what(found[0])
+
+        until(look, f"capture saves so; {self.capture.last_words()}", seconds)
+        return found[0]
+
+    def wait_for_target(self, query: str, value: object, seconds: float = 60) -> None:
+        """Wait until a query at the target gives this value."""
+        with psycopg.connect(self.target, autocommit=True) as connection:
+            until(lambda: connection.execute(query.encode()).fetchone() == (value,), f"{query} gives {value}", seconds)
 
     def states(self) -> dict[str, tuple[str, str | None, str | None]]:
         """Return state, reason and fix of each table as apply recorded them."""
@@ -194,10 +202,8 @@ class Pipeline:
 
     def assert_nothing_left_behind(self, seconds: float = 20) -> None:
         """No process of a life that is over runs on, for longer than it takes to notice that it is over."""
-        deadline = time.monotonic() + seconds
-        while left := self.capture.left_behind() + self.apply.left_behind():
-            assert time.monotonic() < deadline, f"processes {left} outlived their daemon"
-            time.sleep(0.1)
+        daemons = (self.capture, self.apply)
+        until(lambda: not any(d.left_behind() for d in daemons), "no process outlives its daemon", seconds)
 
     def _ask_target(self, statement: str) -> list[Any]:
         with psycopg.connect(self.target) as connection:
@@ -211,6 +217,14 @@ def closing(pipeline: Pipeline) -> Iterator[Pipeline]:
         yield pipeline
     finally:
         pipeline.close()
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Look again and again until a condition holds; ``what`` says which, for a test that fails."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
 
 
 def patiently(ask: Callable[[], Any], seconds: float = 60) -> Any:
