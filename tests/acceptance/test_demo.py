@@ -112,7 +112,8 @@ def test_the_demo_survives_its_crashes_with_every_row_right(environment: dict[st
     assert result["rows"] >= ROWS_OF_FLIGHTS
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_ends_its_servers_and_daemons(
     environment: dict[str, str], tmp_path: Path, signal_number: signal.Signals
 ) -> None:
