@@ -34,6 +34,8 @@ _WATERMARK_S: Final = 10.0
 _EXPELLED_S: Final = 60.0
 
 _GAP: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own codes are spelled like this
+#: The client is of no use any more; a message that says so is not always marked as fatal.
+_EXPELLED: Final = (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)  # noqa: SLF001
 _NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
 
 
@@ -94,10 +96,16 @@ class TopicConsumer:
         Raises KafkaRefused when the brokers say no for good; what passes by itself is waited out.
         """
         found = Poll(defaultdict(list), [], set())
-        first = self._consumer.poll(wait_s)
-        if first is not None:
-            for message in (first, *self._consumer.consume(_AT_ONCE, 0.0)):
-                self._sort(message, found)
+        try:
+            first = self._consumer.poll(wait_s)
+            rest = self._consumer.consume(_AT_ONCE, 0.0) if first is not None else []
+        except KafkaException as error:
+            if error.args[0].code() not in _EXPELLED:
+                raise
+            self._join_anew(error.args[0])
+            return found
+        for message in (first, *rest) if first is not None else ():
+            self._sort(message, found)
         return found
 
     def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> None:
@@ -159,7 +167,7 @@ class TopicConsumer:
             found.gaps.append(partition)
         elif error.code() in _NO_TOPIC:
             found.gone.add(partition.topic)
-        elif error.fatal():
+        elif error.fatal() or error.code() in _EXPELLED:
             self._join_anew(error)
         else:
             kafka.check(error, self._config)
