@@ -225,7 +225,10 @@ class Engine:
         if saved is not None:
             load.use(saved["plan"], saved["chunks"], same=True)
             return
-        plan, chunks, rows = self._source.plan(state.found)
+        planned = self._source.plan(state.found)
+        if planned is None:
+            return
+        plan, chunks, rows = planned
         load.use(plan, chunks, same=False)
         state.change(plan={"plan": plan, "chunks": chunks}, done=(), rows_done=0, rows_total=rows)
 

@@ -172,8 +172,11 @@ class Source(Protocol):
     def settled(self, fence: Mark) -> bool:
         """Whether every transaction that ran when ``fence`` was taken is over: chunks read from now on are after it."""
 
-    def plan(self, table: FoundTable) -> tuple[Plan, int, int | None]:
-        """Return how to cut a table into chunks, how many there are, and the estimated number of rows."""
+    def plan(self, table: FoundTable) -> tuple[Plan, int, int | None] | None:
+        """Return how to cut a table into chunks, how many there are, and the estimated number of rows.
+
+        None when that cannot be told just now: it is asked again.
+        """
 
     def connection(self) -> Any:
         """Return what a worker needs to connect; must pickle."""

@@ -120,9 +120,18 @@ WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped
   AND CASE WHEN %s::name[] IS NULL THEN attgenerated = '' ELSE attname = ANY (%s::name[]) END
 ORDER BY attnum"""
 
+#: Not from the view pg_publication_tables, which waits for the lock of every table of the publication.
 _PUBLISHED: Final = """
-SELECT attnames, rowfilter FROM pg_publication_tables
-WHERE pubname = %s AND schemaname = %s AND tablename = %s"""
+SELECT CASE WHEN r.prattrs IS NOT NULL OR {generated} THEN ARRAY(
+           SELECT a.attname::text FROM pg_attribute a
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+             AND (r.prattrs IS NULL OR a.attnum = ANY (r.prattrs)) ORDER BY a.attnum) END,
+       pg_get_expr(r.prqual, r.prrelid)
+FROM pg_publication p
+JOIN pg_class c ON c.relname = %(name)s
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = %(namespace)s
+LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid
+WHERE p.pubname = %(publication)s"""
 
 #: An index' columns in index order; `%s` tells which index.
 _INDEX_COLUMNS: Final = """ARRAY(
@@ -194,10 +203,12 @@ def columns(conn: psycopg.Connection[Any], oids: list[int]) -> dict[int, tuple[t
 def published(
     conn: psycopg.Connection[Any], publication: str, namespace: str, name: str
 ) -> tuple[list[str] | None, str | None]:
-    """Return a publication's column list and row filter of a table (15+); None, None when it has neither."""
-    if conn.info.server_version < 150_000:
+    """Return a publication's column list and row filter of a table (15+), each None when it has none."""
+    version = conn.info.server_version
+    if version < 150_000:
         return None, None
-    row = conn.execute(_PUBLISHED, [publication, namespace, name]).fetchone()
+    query = _PUBLISHED.format(generated="p.pubgencols = 's'" if version >= 180_000 else "false")
+    row = conn.execute(query.encode(), {"publication": publication, "namespace": namespace, "name": name}).fetchone()
     return (row[0], row[1]) if row else (None, None)
 
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from psycopg import errors
 
 from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
 from capture.sources.postgres import catalog, chunks, copytext, history, lsn, pgoutput, plan, slot, tables, values
@@ -16,7 +17,7 @@ from capture.sources.postgres.publication import Publication
 from capture.sources.postgres.stream import SlotInUse, Stream
 from capture.sources.postgres.versions import Versions
 from capture.sources.postgres.visibility import Snapshot
-from runtime.postgres import connect
+from runtime.postgres import connect, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -291,10 +292,20 @@ class PostgresSource:
         """Whether every transaction that ran when ``fence`` was taken is over and visible."""
         return Snapshot.parse(self._value("SELECT pg_current_snapshot()::text")).after(fence)
 
-    def plan(self, table: FoundTable) -> tuple[Plan, int, int | None]:
-        """Return how to cut a table into ranges of pages; one whole chunk for a table without a key."""
+    def plan(self, table: FoundTable) -> tuple[Plan, int, int | None] | None:
+        """Return how to cut a table into ranges of pages; one whole chunk for a table without a key.
+
+        None while somebody holds its lock: to measure it is to wait for that.
+        """
+        conn = self._connected()
         with translated(f"table {table.name} cannot be measured"):
-            leaves = catalog.leaves(self._connected(), table.identity["oid"])
+            try:
+                with conn.transaction():
+                    name = quote(table.namespace, table.table)
+                    conn.execute(f"LOCK TABLE {name} IN ACCESS SHARE MODE NOWAIT".encode())
+                    leaves = catalog.leaves(conn, table.identity["oid"])
+            except errors.LockNotAvailable:
+                return None
         snapshot = self._config.snapshot
         made, chunk_count = plan.cut(
             leaves,

@@ -35,9 +35,15 @@ _INDEX_COLUMNS: Final = """ARRAY(
     SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n)"""
 
+#: Whether the publication itself names a table. (The view pg_publication_tables waits for the lock of every table.)
+_NAMED: Final = """(p.puballtables
+OR EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = {table}.oid) {more})"""
+#: From 15 on a publication may name schemas.
+_NAMED_SCHEMA: Final = """
+OR EXISTS (SELECT FROM pg_publication_namespace s WHERE s.pnpubid = p.oid AND s.pnnspid = {table}.relnamespace)"""
+
+#: ``published``: under its own name, not that of the partitioned table to which it belongs.
 _TABLES: Final = f"""
-WITH published AS MATERIALIZED (
-    SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = %(publication)s)
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.relreplident::text,
        ARRAY(SELECT a.attname::text FROM pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
@@ -49,7 +55,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.r
        row_security_active(c.oid) AS filtered,
        pg_has_role(c.relowner, 'USAGE') AS owned,
        quote_ident(pg_get_userbyid(c.relowner)) AS owner, quote_ident(current_user) AS role,
-       EXISTS (SELECT FROM published t WHERE t.schemaname = n.nspname AND t.tablename = c.relname) AS published,
+       EXISTS (SELECT FROM pg_publication p WHERE p.pubname = %(publication)s AND {{named}} AND NOT EXISTS (
+           SELECT FROM pg_partition_ancestors(c.oid) a JOIN pg_class up ON up.oid = a.relid
+           WHERE up.oid <> c.oid AND {{ancestor_named}})) AS published,
        ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text, l.relkind::text,
                           l.relpersistence::text, has_table_privilege(l.oid, 'SELECT')::text]
              FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
@@ -128,11 +136,18 @@ def discover(
 def selected(conn: psycopg.Connection[Any], selection: Selection, publication: str) -> list[TableState]:
     """Return the catalog's rows of the selected tables; a partition counts only where no table above it is selected."""
     with translated("the catalog cannot be read"):
-        rows = conn.execute(_TABLES, {"publication": publication, "system": list(_SYSTEM)}).fetchall()
+        query = _query(conn.info.server_version)
+        rows = conn.execute(query.encode(), {"publication": publication, "system": list(_SYSTEM)}).fetchall()
     states = [_state(row) for row in rows]
     chosen = [state for state in states if selection.matches(state.namespace, state.name)]
     oids = {state.oid for state in chosen}
     return [state for state in chosen if not oids.intersection(state.ancestors)]
+
+
+def _query(server_version: int) -> str:
+    schemas = _NAMED_SCHEMA if server_version >= 150_000 else ""
+    own, ancestor = (_NAMED.format(table=table, more=schemas.format(table=table)) for table in ("c", "up"))
+    return _TABLES.replace("{named}", own).replace("{ancestor_named}", ancestor)
 
 
 def found(state: TableState, publication: Publication) -> FoundTable:
