@@ -38,17 +38,24 @@ DEPENDENCY = """\
     <dependency>
       <groupId>{}</groupId>
       <artifactId>{}</artifactId>
-      <version>{}</version>
+      <version>{}</version>{}
     </dependency>"""
+#: An archive is complete: what its project depends on is inside it.
+ARCHIVE = """
+      <type>{}</type>
+      <classifier>{}</classifier>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Maven coordinates; what it depends on comes with it."""
+    """Maven coordinates. What a jar depends on comes with it; an archive (``kind``: its suffix) comes alone."""
 
     group: str
     name: str
     version: str
+    kind: str = "jar"
+    classifier: str = ""
 
 
 def cache_folder() -> Path:
@@ -57,7 +64,7 @@ def cache_folder() -> Path:
 
 
 def download(title: str, artifacts: list[Artifact], size: int, say: Say) -> Path:
-    """Return a folder with the jars of ``artifacts``; they are downloaded (about ``size`` bytes) the first time.
+    """Return a folder with the files of ``artifacts``; they are downloaded (about ``size`` bytes) the first time.
 
     ``title`` names the folder: another version needs another title. Several processes may ask at once.
 
@@ -91,8 +98,12 @@ def _fetch(client: str, title: str, artifacts: list[Artifact], folder: Path, say
 
 def pom(artifacts: list[Artifact]) -> str:
     """Return a project whose only content is its dependencies."""
-    parts = [DEPENDENCY.format(escape(a.group), escape(a.name), escape(a.version)) for a in artifacts]
-    return POM.format(dependencies="\n".join(parts))
+    return POM.format(dependencies="\n".join(map(_dependency, artifacts)))
+
+
+def _dependency(artifact: Artifact) -> str:
+    archive = "" if artifact.kind == "jar" else ARCHIVE.format(escape(artifact.kind), escape(artifact.classifier))
+    return DEPENDENCY.format(escape(artifact.group), escape(artifact.name), escape(artifact.version), archive)
 
 
 def _run_maven(client: str, title: str, draft: Path, say: Say) -> None:

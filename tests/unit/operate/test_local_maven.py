@@ -53,6 +53,15 @@ def test_a_project_names_every_artifact() -> None:
     assert names == ["download", "a<b", "c"]
 
 
+def test_an_archive_comes_alone_and_a_jar_with_what_it_depends_on() -> None:
+    archive = maven.Artifact("org.example", "server", "1.0", "tar.gz", "all")
+    names = [tree.tag.rpartition("}")[2] for tree in ET.fromstring(maven.pom([archive])).iter()]
+    jar = [tree.tag.rpartition("}")[2] for tree in ET.fromstring(maven.pom(ARTIFACTS)).iter()]
+
+    assert [name for name in ("type", "classifier", "exclusions") if name not in names] == []
+    assert {"type", "classifier", "exclusions"} & {*jar} == set()
+
+
 def test_what_is_in_the_cache_is_not_downloaded_again(notes: Path) -> None:
     _install(notes, WORKS)
     said: list[str] = []
