@@ -64,8 +64,10 @@ STORIES: dict[str, tuple[str, list[str]]] = {
     "swapped": (
         KEYED,
         [
-            "BEGIN; UPDATE {t} SET id = -1 WHERE id = 3; UPDATE {t} SET id = 3 WHERE id = 1500;"
-            "UPDATE {t} SET id = 1500 WHERE id = -1; COMMIT"
+            (
+                "BEGIN; UPDATE {t} SET id = -1 WHERE id = 3; UPDATE {t} SET id = 3 WHERE id = 1500;"
+                "UPDATE {t} SET id = 1500 WHERE id = -1; COMMIT"
+            )
         ],
     ),
     "truncated": (KEYED, ["TRUNCATE {t}", "INSERT INTO {t} SELECT i, 'after', NULL FROM generate_series(1, 300) i"]),
@@ -91,8 +93,10 @@ STORIES: dict[str, tuple[str, list[str]]] = {
     "great": (
         KEYED,
         [
-            "BEGIN; INSERT INTO {t} SELECT i, 'mass', NULL FROM generate_series(10000, 20000) i;"
-            "UPDATE {t} SET v = 'mass' WHERE id % 3 = 0; COMMIT"
+            (
+                "BEGIN; INSERT INTO {t} SELECT i, 'mass', NULL FROM generate_series(10000, 20000) i;"
+                "UPDATE {t} SET v = 'mass' WHERE id % 3 = 0; COMMIT"
+            )
         ],
     ),
     "keyless": (KEYLESS, CHANGE_KEYLESS),
