@@ -11,7 +11,7 @@ SOURCES := schemas runtime capture apply operate bench tests
 # Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
 ARGS ?=
 
-.PHONY: setup demo test check fmt soak bench lock clean help
+.PHONY: setup demo test test-mysql check fmt soak bench lock clean help
 
 setup: $(STAMP) ## Make .venv with everything; on Debian and Ubuntu as root also install Maven
 
@@ -26,7 +26,10 @@ demo: setup ## Carry real data from PostgreSQL through Kafka into PostgreSQL, wi
 	$(BIN)/ferryman demo $(ARGS)
 
 test: setup ## Run the tests, all but the slow ones
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -m "not slow and not mysql" $(ARGS)
+
+test-mysql: setup ## Run the tests that need MySQL 9; on Debian as root the server is made
+	FERRYMAN_MYSQLD="$$(tests/mysql-tree)" CI=true $(BIN)/pytest -m "mysql and not slow" $(ARGS)
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .
@@ -48,7 +51,7 @@ bench: setup ## Measure: make bench ARGS="CASE --rows N --json"
 lock: setup ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(LOCK) --all-extras --upgrade --output-file requirements.txt pyproject.toml
-	printf 'setuptools>=80\nwheel\n' | $(LOCK) --extra postgres --constraint requirements.txt \
+	printf 'setuptools>=80\nwheel\n' | $(LOCK) --extra postgres --extra mysql --constraint requirements.txt \
 		--output-file requirements-image.txt pyproject.toml -
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -60,4 +63,4 @@ clean: ## Stop the local stack and delete everything that make and the tools mad
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-10s %s\n", $$1, $$2 }'

@@ -1,6 +1,7 @@
 """The pipeline file: :func:`load` reads one and reports all its faults at once; runtime.settings has its sections."""
 
 import re
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from runtime import pipeline_file
 from runtime.config_faults import fault, translate
 from runtime.errors import ConfigError, Fault
 from runtime.settings import (
+    MYSQL_KINDS,
     ApplyConfig,
     CaptureConfig,
     KafkaConfig,
@@ -78,14 +80,12 @@ class Pipeline(Section):
     @model_validator(mode="before")
     @classmethod
     def _name_what_is_owned(cls, data: Any) -> Any:
-        """Slot and publication are called after the pipeline unless they have names of their own."""
+        """What is ours at the source is called after the pipeline unless it has a name of its own."""
         source = data.get("source") if isinstance(data, dict) else None
         name = data.get("pipeline") if isinstance(data, dict) else None
         if not isinstance(source, dict) or not isinstance(name, str) or not _PIPELINE.fullmatch(name):
             return data
-        default = {"name": f"ferryman_{name}"}
-        owned = {k: default | source.get(k, {}) for k in ("slot", "publication") if isinstance(source.get(k, {}), dict)}
-        return data | {"source": source | owned}
+        return data | {"source": source | _owned(source, name)}
 
     @field_validator("mode", mode="after")
     @classmethod
@@ -95,6 +95,19 @@ class Pipeline(Section):
         if value != "full_load_and_cdc":
             raise fault(f"{value!r} is no mode", "use full_load_and_cdc")
         return value
+
+
+def _owned(source: dict[str, Any], pipeline: str) -> dict[str, Any]:
+    """Return the settings of a source section that are derived from the pipeline's name."""
+    if source.get("type") in MYSQL_KINDS:
+        return {"server_id": source.get("server_id") or server_id(pipeline)}
+    default = {"name": f"ferryman_{pipeline}"}
+    return {k: default | source.get(k, {}) for k in ("slot", "publication") if isinstance(source.get(k, {}), dict)}
+
+
+def server_id(pipeline: str) -> int:
+    """Return the number of a pipeline's capture among a MySQL's replicas: one of the half that people seldom use."""
+    return 1 << 31 | zlib.crc32(pipeline.encode()) >> 1
 
 
 def load(path: str | Path, sections: set[str]) -> Pipeline:

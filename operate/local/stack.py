@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 from filelock import FileLock
 
 from operate.local.kafka import Kafka
+from operate.local.mariadb import MariaDB
+from operate.local.mysql import MySQL
 from operate.local.postgresql import PostgreSQL
 from operate.local.server import silent
 from runtime.errors import BadInput
@@ -32,11 +34,15 @@ SERVERS: dict[str, Callable[[Path, Say], Server]] = {
     "kafka": Kafka,
     "postgresql": PostgreSQL,
     "target": PostgreSQL,
+    "mariadb": MariaDB,
+    "mysql": MySQL,
 }
 #: What a person asks for, and the servers that it takes.
 SERVICES = {
     "kafka": ("kafka",),
     "postgresql": ("postgresql", "target"),
+    "mariadb": ("mariadb",),
+    "mysql": ("mysql",),
 }
 #: The keys of the addresses document; null where no such server runs.
 ADDRESSES = ("kafka", "postgresql", "target", "mariadb", "mysql")
@@ -71,7 +77,7 @@ class Stack:
         return {"dir": str(self.folder)} | {name: running.get(name) for name in ADDRESSES}
 
     def server(self, name: str) -> Server:
-        """Return one server by name: kafka, postgresql (the source) or target."""
+        """Return one server by name: kafka, postgresql (the source), target, mariadb or mysql."""
         return SERVERS[name](self.folder / name, self._say)
 
     def up(self) -> Self:

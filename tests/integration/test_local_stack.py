@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from operate.local.process import Identity
 from operate.local.stack import Stack
+from runtime import mysql
 from runtime.errors import BadInput
 
 if TYPE_CHECKING:
@@ -71,6 +72,36 @@ def test_postgresql_starts_again_after_its_postmaster_alone_was_killed_under_ope
     psycopg.connect(url).close()
     for session in sessions:
         session.close()
+
+
+@pytest.mark.parametrize("name", ["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
+def test_a_killed_mysql_comes_back_on_its_port_with_what_was_committed(folder: Path, name: str) -> None:
+    stack = Stack(folder, [name]).up()
+    url = stack.addresses[name]
+    with mysql.connect(url, program_name="test") as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE shop")
+        cursor.execute("CREATE TABLE shop.kept AS SELECT 1 AS n")
+    processes = _processes(stack, name)
+
+    stack.kill(name)
+
+    assert not any(process.find() for process in processes)
+    stack.start(name)
+    assert stack.addresses[name] == url
+    with mysql.connect(url, program_name="test") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT n FROM shop.kept")
+        assert cursor.fetchall() == ((1,),)
+
+
+@pytest.mark.parametrize("name", ["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
+def test_a_mysql_listens_on_loopback_and_logs_whole_rows_with_names(folder: Path, name: str) -> None:
+    stack = Stack(folder, [name]).up()
+
+    with mysql.connect(stack.addresses[name], program_name="test") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@bind_address, @@binlog_format, @@binlog_row_image, @@binlog_row_metadata, @@log_bin")
+        assert cursor.fetchall() == (("127.0.0.1", "ROW", "FULL", "FULL", 1),)
+        cursor.execute("SELECT user, host FROM mysql.user WHERE user IN ('', 'root') ORDER BY host")
+        assert cursor.fetchall() == (("root", "127.0.0.1"), ("root", "localhost"))
 
 
 def test_a_killed_kafka_comes_back_at_its_address_with_its_topics(folder: Path) -> None:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from runtime import mysql
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +36,19 @@ def fresh_database(server: str, role: str) -> Iterator[str]:
             connection.execute(FREE_SLOTS, [name])
             connection.execute(DROP_SLOTS, [name])
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def fresh_mysql_database(server: str, role: str) -> Iterator[str]:
+    """Create an empty database on a MySQL or MariaDB (a superuser's URL), give its URL, and drop it."""
+    name = f"{role}_{secrets.token_hex(4)}"
+    with mysql.connect(server, program_name="test") as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    try:
+        yield with_database(server, name)
+    finally:
+        with mysql.connect(server, program_name="test") as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name}")
 
 
 def with_database(server: str, name: str) -> str:

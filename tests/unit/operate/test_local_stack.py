@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
-from operate.local import kafka
+from operate.local import kafka, mariadb, mysql
 from operate.local.stack import ADDRESSES, SERVERS, Stack
 from operate.main import main
 from runtime.errors import BadInput
@@ -46,6 +47,38 @@ def test_a_folder_with_other_things_is_neither_used_nor_deleted(tmp_path: Path) 
     stack.remove()
 
     assert work.read_text() == "a week of it"
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [("mariadbd  Ver 11.4.5-MariaDB", "this is not MySQL's server"), (None, "there is no mysqld on this machine")],
+)
+def test_only_a_mysqld_of_mysql_is_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, what: str
+) -> None:
+    monkeypatch.delenv("FERRYMAN_MYSQLD", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if said:
+        (tmp_path / "mysqld").write_text(f"#!/bin/sh\necho '{said}'\n")
+        (tmp_path / "mysqld").chmod(0o755)
+
+    with pytest.raises(BadInput, match=what):
+        mysql.program()
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("bin/mariadbd", True),
+        ("share/mariadb_system_tables.sql", True),
+        ("share/english/errmsg.sys", True),
+        ("share/danish/errmsg.sys", False),
+        ("bin/mariadb-dump", False),
+        ("libs/libmariadbclient.a", False),
+    ],
+)
+def test_of_mariadb_s_archive_only_what_a_server_needs_is_unpacked(path: str, *, wanted: bool) -> None:
+    assert mariadb.needed(PurePosixPath(path)) == wanted
 
 
 def test_kafka_settings_are_written_as_java_properties() -> None:

@@ -206,11 +206,50 @@ def test_plaintext_is_accepted_only_where_the_file_says_so(load) -> None:
     assert "sslmode=prefer" in load(text.replace("target:\n", "target:\n  tls: insecure\n")).target.conninfo
 
 
-@pytest.mark.parametrize("kind", ["mysql", "mariadb", "oracle", "mongodb"])
+@pytest.mark.parametrize("kind", ["oracle", "mongodb"])
 def test_sources_that_are_not_there_yet_are_refused_clearly(faults, kind: str) -> None:
     found = faults(SMALLEST.replace("type: postgresql", f"type: {kind}"))
 
     assert found["source.type"][0] == f"{kind} is not available in this version"
+
+
+MYSQL = SMALLEST.replace("type: postgresql", "type: mysql").replace(
+    "${env:SOURCE_URL}", "mysql://u:old@db:3307/?ssl-ca=/x"
+)
+
+
+def test_a_mysql_source_has_a_server_id_of_its_pipeline(load) -> None:
+    source = load(MYSQL).source
+
+    assert source.conninfo == "mysql://u:old@db:3307/?ssl-ca=%2Fx"
+    assert 1 << 31 <= source.server_id < 1 << 32
+    assert source.server_id != load(MYSQL.replace("shop", "other", 1)).source.server_id
+    assert load(MYSQL.replace("type:", "server_id: 7\n  type:")).source.server_id == 7
+
+
+def test_a_mariadb_may_be_given_in_parts(load) -> None:
+    parts = "host: db\n  user: u\n  password: 'p w'\n  tls: insecure"
+
+    source = load(SMALLEST.replace("postgresql", "mariadb", 1).replace("url: ${env:SOURCE_URL}", parts)).source
+
+    assert source.conninfo == "mysql://u:p%20w@db:3306/?ssl-mode=PREFERRED"
+
+
+@pytest.mark.parametrize("line", ["slot: {name: x}", "publication: {create: false}", "replica_identity: manage"])
+def test_settings_for_postgresql_alone_are_refused_for_mysql(faults, line: str) -> None:
+    found = faults(MYSQL.replace("type:", f"{line}\n  type:"))
+
+    assert found["source"][0] == f"{line.partition(':')[0]}: a setting for PostgreSQL sources only"
+
+
+def test_settings_for_mysql_alone_are_refused_for_postgresql(faults) -> None:
+    assert faults(with_line("server_id: 7", "source"))["source"][0] == "server_id: a setting for MySQL sources only"
+
+
+def test_a_postgresql_url_is_no_mysql_url(faults) -> None:
+    found = faults(SMALLEST.replace("type: postgresql", "type: mysql"))
+
+    assert found["source"][0] == "the connection URL cannot be read"
 
 
 @pytest.mark.parametrize(

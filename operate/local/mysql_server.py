@@ -1,0 +1,150 @@
+"""What MariaDB's and MySQL's servers have in common: data of their own, a superuser, and a log to read changes from."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from operate.local import account, ports, process
+from operate.local.server import Server, silent
+from runtime import mysql, mysql_url
+from runtime.errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from operate.local.server import Say
+
+SUPERUSER = "root"
+#: Variables that would steer the server; the loader's path is for other programs.
+UNWANTED_VARIABLES = ("MYSQL", "MARIADB", "LC_", "LANG", "LD_LIBRARY_PATH", "TZ")
+
+#: Options of every server, those that change data capture asks for among them.
+SETTINGS = {
+    "bind-address": ports.HOST,
+    "skip-name-resolve": "ON",
+    # No Unix socket: its path may have 107 bytes only, and a state folder may lie deep.
+    "socket": "",
+    "server-id": "1",
+    "log-bin": "binlog",
+    "binlog-format": "ROW",
+    "binlog-row-image": "FULL",
+    "binlog-row-metadata": "FULL",
+    # A killed server loses nothing by it: what it wrote is in the kernel's page cache. Only a crash of the whole
+    # machine would, and a local stack does not outlive that. It saves disks that several servers share.
+    "sync-binlog": "0",
+    "innodb-flush-log-at-trx-commit": "2",
+    "innodb-buffer-pool-size": "256M",
+    "max-allowed-packet": "1G",
+    "max-connections": "200",
+    "character-set-server": "utf8mb4",
+    "local-infile": "ON",
+}
+
+#: The superuser comes over TCP with a password; nobody else comes at all.
+_ACCOUNTS = """\
+FLUSH PRIVILEGES;
+DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';
+CREATE USER 'root'@'127.0.0.1' IDENTIFIED BY '{password}';
+GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;
+ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
+"""
+
+
+class MySQLServer(Server):
+    """One server of this family; ``settings`` override or extend SETTINGS."""
+
+    #: Options that this kind of server takes beside SETTINGS.
+    own_settings: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, folder: Path, say: Say = silent, *, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, say)
+        self._settings = SETTINGS | dict(self.own_settings) | dict(settings or {})
+
+    @abstractmethod
+    def _program(self) -> list[str]:
+        """Return the server's program with the arguments that find its files."""
+
+    @abstractmethod
+    def _installation(self, draft: Path, accounts: Path) -> Sequence[str]:
+        """Return the command that makes a data folder ``draft`` and runs the statements in ``accounts``."""
+
+    @property
+    def address(self) -> str:
+        """The superuser's URL."""
+        return mysql_url.make(host=ports.HOST, port=self.port, user=SUPERUSER, password=self._password())
+
+    def prepare(self) -> None:
+        """Make the data folder, once."""
+        home = account.own_folder(self._home, account.server_user())
+        if not (home / "data").exists():
+            self._install(home)
+
+    def command(self) -> process.Launch:
+        """Return the server's command line; settings are arguments, so that a newer ferryman's apply at once."""
+        settings = {"datadir": str(self._home.resolve() / "data"), "port": str(self.port), **self._settings}
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        program, *arguments = self._program()
+        argv = [program, "--no-defaults", *arguments, *options]
+        return process.Launch(argv, process.clean_environment(UNWANTED_VARIABLES), account.server_user())
+
+    def answers(self) -> bool:
+        """Return whether the superuser can log in."""
+        if not ports.listens(self.port):
+            return False
+        try:
+            mysql.connect(self.address, program_name="ferryman local").close()
+        except Unreachable:
+            return False
+        return True
+
+    def remove(self) -> None:
+        """Kill it and delete its data and folder."""
+        self.kill()
+        account.remove_folder(self._home)
+        super().remove()
+
+    @property
+    def _home(self) -> Path:
+        return self.folder / "home"
+
+    def _install(self, home: Path) -> None:
+        user = account.server_user()
+        accounts = home / "accounts.sql"
+        _write_private(accounts, _ACCOUNTS.format(password=self._password()))
+        draft = home / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        if user is not None:
+            shutil.chown(accounts, user)
+        done = subprocess.run(
+            self._installation(draft, accounts),
+            env=process.clean_environment(UNWANTED_VARIABLES),
+            cwd="/",
+            user=user,
+            extra_groups=None if user is None else [],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        accounts.unlink()
+        if done.returncode:
+            words = done.stdout[:800].strip().replace(self._password(), "...")
+            raise Unreachable(f"{self.title}'s data could not be made: {words}", str(self.folder), "see its message")
+        draft.rename(home / "data")
+
+    def _password(self) -> str:
+        path = self.folder / "password"
+        if not path.exists():
+            _write_private(path, secrets.token_hex(12))
+        return path.read_text()
+
+
+def _write_private(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - with a mode
+        file.write(text)
