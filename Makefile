@@ -8,6 +8,8 @@ PYTHON ?= $(shell .ci/find-python)
 BIN := .venv/bin
 STAMP := .venv/.complete
 SOURCES := schemas runtime capture apply operate bench tests
+# Test files that run at the same time, each process with servers of its own (about 1 GiB).
+TEST_PROCESSES ?= 2
 # Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
 ARGS ?=
 
