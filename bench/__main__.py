@@ -1,37 +1,32 @@
-"""``python -m bench CASE [--rows N] [--repeat R] [--json]``."""
+"""``python -m bench CASE [--rows N] [--repeat R] [--peer debezium] [--json]``; ``--help`` has the rest."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.cases import CASES
-from bench.result import Result, machine
+from bench import options, runner
 from bench.rig import rig
+
+if TYPE_CHECKING:
+    from bench.result import Result
 
 
 def main() -> int:
-    """Run one case and print what it found."""
-    options = _options()
-    result = Result(options.case, options.rows, machine=machine())
-    with rig(options.dir) as servers:
-        for _ in range(options.repeat):
-            CASES[options.case](servers, result, options.rows)
-    document = result.document()
-    print(json.dumps(document, indent=None if options.json else 2))
-    return 0
+    """Run what was asked for and print each result; 1 where one failed."""
+    asked = options.parse(sys.argv[1:])
+    failed = False
+    with rig(asked.folder, peer=asked.peer is not None, java=asked.java, formats=asked.formats) as servers:
+        for result in runner.run(servers, asked, lambda result: _keep(asked, result)):
+            print(json.dumps(result.document(), indent=None if asked.json else 2), flush=True)
+            failed |= result.failed is not None
+    return int(failed)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("case", choices=sorted(CASES))
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each subject; the median counts")
-    parser.add_argument("--dir", type=Path, help="a stack that stays up between runs; default: one of its own")
-    parser.add_argument("--json", action="store_true", help="print one line")
-    return parser.parse_args()
+def _keep(asked: options.Options, result: Result) -> None:
+    if asked.results is not None:
+        result.save(asked.results)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import select
+import os
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import pq
 
+from bench.process import Failed
 from bench.result import Limit
-from bench.standard import TABLE
-from runtime.postgres import session_conninfo
+from operate.local import postgresql_programs
 
 if TYPE_CHECKING:
-    from bench.rig import Pipeline
+    from bench.world import World
+
+#: Bytes of a piece that is written at a time.
+_PIECE = 1 << 20
 
 
-def copy_out(pipeline: Pipeline, rows: int) -> Limit:
+def copy_out(world: World, rows: int) -> Limit:
     """Read the table with COPY and throw it away."""
     started = time.monotonic()
-    with psycopg.connect(pipeline.source, autocommit=True) as connection:
+    with psycopg.connect(world.source, autocommit=True) as connection:
         pgconn = connection.pgconn
-        pgconn.exec_(f"COPY {TABLE} TO STDOUT".encode())
+        pgconn.exec_(f"COPY {world.table.name} TO STDOUT".encode())
         while pgconn.get_copy_data(0)[0] > 0:
             pass
         while pgconn.get_result() is not None:
@@ -30,20 +33,20 @@ def copy_out(pipeline: Pipeline, rows: int) -> Limit:
     return Limit("COPY TO STDOUT, discarded", rows / (time.monotonic() - started))
 
 
-def copy_in(pipeline: Pipeline, rows: int) -> list[Limit]:
-    """Fill a table like the target's with COPY, then again from a staging table with ON CONFLICT."""
-    data = _text(pipeline)
-    with psycopg.connect(pipeline.target) as connection:
-        connection.execute(f"CREATE TABLE limit_copy (LIKE {TABLE} INCLUDING ALL)")
-        connection.execute(f"CREATE TABLE limit_upsert (LIKE {TABLE} INCLUDING ALL)")
+def copy_in(world: World, rows: int, target: str) -> list[Limit]:
+    """Fill a table like the one in ``target`` with COPY, then again from a staging table with ON CONFLICT."""
+    table, data = world.table.name, _text(world)
+    with psycopg.connect(target) as connection:
+        connection.execute(f"CREATE TABLE limit_copy (LIKE {table} INCLUDING ALL)")
+        connection.execute(f"CREATE TABLE limit_upsert (LIKE {table} INCLUDING ALL)")
         connection.commit()
         started = time.monotonic()
         _copy(connection, "limit_copy", data)
         connection.commit()
         copied = time.monotonic()
-        connection.execute(f"CREATE TEMP TABLE stage (LIKE {TABLE})")
+        connection.execute(f"CREATE TEMP TABLE stage (LIKE {table})")
         _copy(connection, "stage", data)
-        connection.execute("INSERT INTO limit_upsert SELECT * FROM stage ON CONFLICT (id) DO NOTHING")
+        connection.execute("INSERT INTO limit_upsert SELECT * FROM stage ON CONFLICT DO NOTHING")
         connection.commit()
         upserted = time.monotonic()
         connection.execute("DROP TABLE limit_copy, limit_upsert")
@@ -53,38 +56,34 @@ def copy_in(pipeline: Pipeline, rows: int) -> list[Limit]:
     ]
 
 
-def logical(pipeline: Pipeline, slot: str, position: str, rows: int) -> Limit:
-    """Read a slot's backlog up to a log position and throw it away, as pg_recvlogical does."""
-    conn = pq.PGconn.connect(session_conninfo(pipeline.source, application_name="bench", replication=True).encode())
-    options = f"proto_version '1', publication_names '\"ferryman_{pipeline.name}\"'"
-    conn.exec_(f'START_REPLICATION SLOT "{slot}" LOGICAL 0/0 ({options})'.encode())
-    poll = select.poll()
-    poll.register(conn.socket, select.POLLIN)
-    end = _lsn(position)
-    started, seen = time.monotonic(), 0
-    while seen < end:
-        size, data = conn.get_copy_data(1)
-        if size == 0:
-            poll.poll(1_000)
-            conn.consume_input()
-        elif data[0] in b"wk":  # its first number is the log position, for data and keepalive alike
-            seen = max(seen, int.from_bytes(data[1:9], "big"))
-    took = time.monotonic() - started
-    conn.finish()
-    return Limit("pgoutput, discarded", rows / took)
+def make_slot(world: World) -> str:
+    """Make a slot that keeps every later change for :func:`logical`, with its publication; return its name."""
+    name = f"{world.name}_limit"
+    with psycopg.connect(world.source, autocommit=True) as connection:
+        connection.execute(f"CREATE PUBLICATION {name} FOR TABLE {world.table.name}")
+        connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (name,))
+    return name
 
 
-def _lsn(text: str) -> int:
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
+def logical(world: World, slot: str, end: str, rows: int) -> Limit:
+    """Read a slot's backlog up to the log position ``end`` with pg_recvlogical and throw it away."""
+    program = postgresql_programs.newest() / "bin" / "pg_recvlogical"
+    command = [str(program), "--dbname", world.source, "--slot", slot, "--start", "--file", os.devnull]
+    command += ["--endpos", end, "--option", "proto_version=1", "--option", f"publication_names={slot}"]
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"pg_recvlogical: {done.stderr[-500:]}")
+    return Limit("pg_recvlogical, pgoutput to /dev/null", rows / (time.monotonic() - started))
 
 
-def _text(pipeline: Pipeline) -> list[bytes]:
-    with psycopg.connect(pipeline.source) as connection, connection.cursor().copy(f"COPY {TABLE} TO STDOUT") as copy:
-        return [bytes(row) for row in copy]
+def _text(world: World) -> bytes:
+    query = f"COPY {world.table.name} TO STDOUT"
+    with psycopg.connect(world.source) as connection, connection.cursor().copy(query) as copy:
+        return b"".join(bytes(piece) for piece in copy)
 
 
-def _copy(connection: psycopg.Connection, table: str, rows: list[bytes]) -> None:
+def _copy(connection: psycopg.Connection, table: str, data: bytes) -> None:
     with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
-        for at in range(0, len(rows), 5_000):
-            copy.write(b"".join(rows[at : at + 5_000]))
+        for at in range(0, len(data), _PIECE):
+            copy.write(data[at : at + _PIECE])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Libraries whose versions change the figures.
 LIBRARIES = ("confluent-kafka", "numpy", "psycopg-binary", "pyarrow")
+#: The figures of every subject, and their digits.
+FIGURES = {"rows_per_s": 0, "cpu_s_per_million": 2, "peak_rss_mb": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +47,57 @@ class Result:
     runs: dict[str, list[Figures]] = field(default_factory=dict)
     limits: list[Limit] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)
+    table: str = "standard"
+    failed: str | None = None
+    growth: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(self, subject: str, figures: Figures) -> None:
         """Note one run."""
         self.runs.setdefault(subject, []).append(figures)
 
+    def compare(self, small: Result) -> None:
+        """Note how the cost of each subject grew from the rows of ``small`` to these."""
+        for name in self.runs.keys() & small.runs.keys():
+            cpu_s = [_median(self.runs[name], "cpu_s_per_million") * self.rows / 1e6]
+            cpu_s.append(_median(small.runs[name], "cpu_s_per_million") * small.rows / 1e6)
+            peaks = [_median(result.runs[name], "peak_rss_mb") for result in (self, small)]
+            self.growth[name] = {
+                "from_rows": small.rows,
+                "from_cpu_s": round(cpu_s[1], 2),
+                "from_peak_rss_mb": round(peaks[1]),
+                "cpu_times": round(cpu_s[0] / cpu_s[1], 2),
+                "peak_rss_times": round(peaks[0] / peaks[1], 2),
+            }
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document: medians and spread by subject, the first limit as ``limit``, all as ``limits``."""
-        return {
+        limits = [{"name": limit.name, "rows_per_s": round(limit.rows_per_s)} for limit in self.limits]
+        document = {
             "case": self.case,
             "rows": self.rows,
-            "subjects": [_subject(name, runs) for name, runs in self.runs.items()],
-            "limit": asdict(self.limits[0]) if self.limits else None,
-            "limits": [asdict(limit) for limit in self.limits],
+            "table": self.table,
+            "subjects": [self._subject(name, runs) for name, runs in self.runs.items()],
+            "limit": limits[0] if limits else None,
+            "limits": limits,
             "machine": self.machine,
         }
+        return document | ({"failed": self.failed} if self.failed else {})
+
+    def save(self, folder: Path) -> None:
+        """Keep the document as a file named after case and table."""
+        folder.mkdir(parents=True, exist_ok=True)
+        name = self.case if self.table == "standard" else f"{self.case}-{self.table}"
+        (folder / f"{name}.json").write_text(json.dumps(self.document(), indent=1) + "\n")
+
+    def _subject(self, name: str, runs: Sequence[Figures]) -> dict[str, Any]:
+        document: dict[str, Any] = {"name": name}
+        for figure, digits in FIGURES.items():
+            values = sorted(getattr(run, figure) for run in runs)
+            document[figure] = _rounded(median(values), digits)
+            document[f"{figure}_spread"] = [_rounded(values[0], digits), _rounded(values[-1], digits)]
+        document["repetitions"] = len(runs)
+        document |= _middle(runs).extra
+        return document | ({"growth": self.growth[name]} if name in self.growth else {})
 
 
 def machine() -> dict[str, Any]:
@@ -73,14 +112,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _subject(name: str, runs: Sequence[Figures]) -> dict[str, Any]:
-    document: dict[str, Any] = {"name": name}
-    for figure, digits in (("rows_per_s", 0), ("cpu_s_per_million", 2), ("peak_rss_mb", 0)):
-        values = sorted(getattr(run, figure) for run in runs)
-        document[figure] = round(median(values), digits)
-        document[f"{figure}_spread"] = [round(values[0], digits), round(values[-1], digits)]
-    document["repetitions"] = len(runs)
-    return document | runs[-1].extra
+def _median(runs: Sequence[Figures], figure: str) -> float:
+    return float(median(getattr(run, figure) for run in runs))
+
+
+def _middle(runs: Sequence[Figures]) -> Figures:
+    """Return the run with the median rate (of two, the slower one): its details stand for all."""
+    return sorted(runs, key=lambda run: run.rows_per_s)[(len(runs) - 1) // 2]
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(value, digits) if digits else round(value)
 
 
 def _cpu_model() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.tables import MARK
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -60,18 +62,30 @@ BEGIN
 END $$"""
 
 
-def create(connection: psycopg.Connection, rows: int) -> None:
-    """Make the table with ``rows`` rows, statistics included."""
-    connection.execute(CREATE)
-    connection.execute(
-        f"INSERT INTO {TABLE} ({_COLUMNS}) SELECT id, {_VALUES} "
-        f"FROM (SELECT id::bigint, 0 AS v FROM generate_series(1, {rows}) id) s"
-    )
-    connection.execute(f"VACUUM ANALYZE {TABLE}")
+class Standard:
+    """The table with its rows, and the mix of changes over them."""
 
+    name = TABLE
+    mark = f"id = {MARK}"
 
-def change(connection: psycopg.Connection, changes: int, base: int) -> None:
-    """Commit ``changes`` changes in transactions of 100: 50 % inserts, 40 % updates, 10 % deletes."""
-    connection.execute("SET synchronous_commit = off")
-    connection.execute(_CHANGES)
-    connection.execute("CALL make_changes(%s, %s)", (changes // 100, base))
+    def create(self, connection: psycopg.Connection, rows: int) -> None:
+        """Make the table with the rows 1..``rows`` in their first version, statistics included."""
+        connection.execute(CREATE)
+        self.insert(connection, 1, rows)
+        connection.execute(f"VACUUM ANALYZE {TABLE}")
+
+    def insert(self, connection: psycopg.Connection, first: int, last: int) -> None:
+        """Insert the rows ``first``..``last`` in one statement."""
+        connection.execute(
+            f"INSERT INTO {TABLE} ({_COLUMNS}) SELECT id, {_VALUES} "
+            f"FROM (SELECT id::bigint, 0 AS v FROM generate_series({first}, {last}) id) s"
+        )
+
+    def change(self, connection: psycopg.Connection, changes: int, base: int) -> None:
+        """Commit ``changes`` changes in transactions of 100: 50 % inserts, 40 % updates, 10 % deletes.
+
+        The rows 1..``base`` must be there, at least half as many as there are changes.
+        """
+        connection.execute("SET synchronous_commit = off")
+        connection.execute(_CHANGES)
+        connection.execute("CALL make_changes(%s, %s)", (changes // 100, base))

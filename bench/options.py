@@ -1,0 +1,80 @@
+"""What can be asked of ``python -m bench``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.debezium.connectors import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Where results are kept, and the page that is made of them.
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent / "README.md"
+
+#: Not measurements: everything for the page, and the page itself from kept results.
+ALL, REPORT = "all", "report"
+CASES = (
+    "snapshot",
+    "stream",
+    "apply-load",
+    "apply-changes",
+)
+TABLES = ("standard",)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line, understood. ``rows`` is None where the case's own number counts."""
+
+    case: str
+    rows: int = 1_000_000
+    repeat: int = 1
+    peer: str | None = None
+    formats: tuple[Format, ...] = (Format.AVRO, Format.JSON)
+    java: int | None = None
+    table: str = "standard"
+    growth: bool = False
+    json: bool = False
+    folder: Path | None = None
+    results: Path | None = None
+    seconds: int = 60
+    timeout: int = 900
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Return the options; faults end the program with status 2."""
+    given = _parser().parse_args(arguments)
+    if given.rows % 1000 or given.rows < 1000:
+        _parser().error("--rows: a multiple of 1,000")
+    results = given.results or (RESULTS if given.case in (ALL, REPORT) else None)
+    formats = tuple(Format(name) for name in given.formats.split(","))
+    return Options(
+        given.case, given.rows, given.repeat, given.peer, formats, given.java, given.table,
+        given.growth or given.case == ALL, given.json, given.dir, results, given.seconds, given.timeout,
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"Measure one case; {ALL}: the cases of the page, kept as they end; {REPORT}: make the page again.",
+    )
+    parser.add_argument("case", choices=(*CASES, ALL, REPORT))
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each subject; the median counts")
+    parser.add_argument("--peer", choices=("debezium",), help="measure beside it, in the same run")
+    parser.add_argument("--formats", default="avro,json", help="of the peer: avro, json, plain json")
+    parser.add_argument("--java", type=int, help="of the peer: a major version; default: the newest here")
+    parser.add_argument("--table", choices=TABLES, default="standard")
+    parser.add_argument("--growth", action="store_true", help="measure a tenth of the rows too, and compare")
+    parser.add_argument("--seconds", type=int, default=60, help="how long changes go on in latency")
+    parser.add_argument("--timeout", type=int, default=900, help="seconds that a case may take for each repetition")
+    parser.add_argument("--dir", type=Path, help="a stack that stays up between runs; default: one of its own")
+    parser.add_argument("--results", type=Path, help=f"keep each result there; {ALL}: default {RESULTS.name}/")
+    parser.add_argument("--json", action="store_true", help="print each document in one line")
+    return parser
