@@ -54,7 +54,7 @@ def _run(rig: Rig, world: World, rows: int, stream: Result | None, apply_changes
 
 
 def _backlog(world: World, subjects: list[Subject], rows: int, base: int) -> tuple[str, str]:
-    """Let every subject have a slot and the rows in its target, make the changes; return the log's end and a spare slot."""
+    """Give every subject a slot and the rows in its target, make the changes; return the log's end and a spare slot."""
     table = Standard()
     with psycopg.connect(world.source, autocommit=True) as connection:
         table.create(connection, base)
