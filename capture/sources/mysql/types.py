@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Digits of 18,446,744,073,709,551,615.
 _UNSIGNED_64_DIGITS: Final = 20
 
+#: MySQL has a shorter name for it than MariaDB and the log.
+_ALIASES: Final = {"geomcollection": "geometrycollection"}
+
 _Mapped = tuple[ValueType, str]
 
 
@@ -31,7 +34,8 @@ def column(meta: ColumnMeta) -> Column:
         name=meta.name,
         type=value_type,
         nullable=meta.nullable,
-        source_type=meta.data_type.upper() + (" UNSIGNED" if meta.unsigned else ""),
+        source_type=_ALIASES.get(meta.data_type, meta.data_type).upper()
+        + (" UNSIGNED" if meta.unsigned and meta.data_type != "year" else ""),
         target_type=target,
         fallback_type="text" if meta.data_type == "vector" else target,
         length=length,
@@ -91,7 +95,9 @@ def _time(meta: ColumnMeta) -> _Mapped:
 
 
 def _enum(meta: ColumnMeta) -> _Mapped:
-    return ValueType(Kind.ENUM, allowed=meta.labels), "text"
+    """The catalog has a question mark for a character beyond 16 bits; then labels are not told at all."""
+    told = all("?" not in label and max(label, default="") <= "\uffff" for label in meta.labels)
+    return ValueType(Kind.ENUM, allowed=meta.labels if told else ()), "text"
 
 
 def _vector(meta: ColumnMeta) -> _Mapped:
