@@ -34,7 +34,7 @@ def column(meta: ColumnMeta) -> Column:
         name=meta.name,
         type=value_type,
         nullable=meta.nullable,
-        source_type=_ALIASES.get(meta.data_type, meta.data_type).upper()
+        source_type=_source_type(meta),
         + (" UNSIGNED" if meta.unsigned and meta.data_type != "year" else ""),
         target_type=target,
         fallback_type="text" if meta.data_type == "vector" else target,
@@ -43,6 +43,12 @@ def column(meta: ColumnMeta) -> Column:
         key_position=meta.key_position,
         identity=True,
     )
+
+
+def _source_type(meta: ColumnMeta) -> str:
+    """Return the type's own name. The log has a sign for YEAR, which nobody declared."""
+    name = _ALIASES.get(meta.data_type, meta.data_type).upper()
+    return f"{name} UNSIGNED" if meta.unsigned and meta.data_type != "year" else name
 
 
 def is_known(data_type: str) -> bool:
