@@ -35,7 +35,6 @@ def column(meta: ColumnMeta) -> Column:
         type=value_type,
         nullable=meta.nullable,
         source_type=_source_type(meta),
-        + (" UNSIGNED" if meta.unsigned and meta.data_type != "year" else ""),
         target_type=target,
         fallback_type="text" if meta.data_type == "vector" else target,
         length=length,
