@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import psycopg
 from confluent_kafka import KafkaError, KafkaException
 
 from apply.consumer import group_of
-from operate import applied, marks
+from capture.source import SourceError
+from operate import applied, sources
 from operate.following import end_offsets
-from operate.status import Facts, SourceLog, capture_state
+from operate.status import Facts, capture_state
 from runtime import kafka, positions, postgres
 from runtime.errors import Fault, FerrymanError, Unreachable
 
 if TYPE_CHECKING:
+    from capture.operations import LogState
     from operate.applied import Applied
     from runtime.config import Pipeline
-
-_SLOT: Final = """
-SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, coalesce(s.wal_status, 'missing'), coalesce(s.active, false),
-       pg_current_wal_insert_lsn() - s.restart_lsn
-FROM (SELECT) one LEFT JOIN pg_replication_slots s ON s.slot_name = %s"""
+    from schemas.positions import Positions
 
 
 def observe(pipeline: Pipeline) -> tuple[Facts, list[Fault]]:
@@ -40,28 +38,20 @@ def observe(pipeline: Pipeline) -> tuple[Facts, list[Fault]]:
         positions=standing,
         applied=_applied(pipeline, faults),
         ends=end_offsets(admin, places),
-        source=_source(pipeline, faults),
+        source=_source(pipeline, standing, faults),
         applying=applying(pipeline),
     )
     return facts, faults
 
 
-def source_log(connection: psycopg.Connection[Any], slot: str) -> SourceLog:
-    """Return the end of the source's log and the state of a slot; raises psycopg.Error."""
-    row = connection.execute(_SLOT, [slot]).fetchone()
-    assert row is not None
-    end, status, active, retained = row
-    return SourceLog(int(end), status, active, None if retained is None else int(retained))
-
-
-def _source(pipeline: Pipeline, faults: list[Fault]) -> SourceLog | None:
+def _source(pipeline: Pipeline, standing: Positions, faults: list[Fault]) -> LogState | None:
     try:
-        with marks.connect(pipeline) as connection:
-            return source_log(connection, marks.postgresql_source(pipeline).slot.name)
+        with sources.session(pipeline) as session:
+            return session.look(standing.stream.resume if standing.stream is not None else None)
     except FerrymanError as error:
         faults.extend(error.faults)
-    except psycopg.Error as error:
-        faults.append(Fault("source", postgres.describe(error)))
+    except SourceError as error:
+        faults.append(Fault("source", error.what, error.fix))
     return None
 
 
@@ -91,7 +81,7 @@ def applying(pipeline: Pipeline) -> bool | None:
 
 
 def capturing(pipeline: Pipeline) -> bool:
-    """Whether a capture runs: the slot is in use, or where the source does not answer, its position is fresh."""
+    """Whether a capture runs: it reads the log, or where the source cannot tell, its position is fresh."""
     standing = positions.read(pipeline.kafka, pipeline.pipeline)
     faults: list[Fault] = []
-    return capture_state(standing, _source(pipeline, faults), time.time()) == "running"
+    return capture_state(standing, _source(pipeline, standing, faults), time.time()) == "running"

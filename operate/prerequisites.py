@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.cimpl import NewTopic
 
 from capture.source import SourceError, SourceUnavailable
+from operate import sources
 from runtime import kafka, postgres
 from runtime.errors import Fault, FerrymanError, Unreachable
 from schemas.naming import control_topic, positions_topic, schemas_topic
@@ -63,9 +64,8 @@ def _look(check: Callable[[], Findings]) -> Findings:
 
 def source_findings(pipeline: Pipeline, source: SourceConfig) -> Findings:
     """Return what the source lacks: privileges, settings, replica identities; and what it had better have."""
-    from capture.sources.postgres import checks  # noqa: PLC0415 - each kind of source brings its own libraries
-
-    return Findings(checks.check(source, pipeline.tables), warnings=checks.warnings(source))
+    kind = sources.operations(source)
+    return Findings(kind.check(source, pipeline.tables), warnings=kind.warnings(source))
 
 
 def kafka_faults(pipeline: Pipeline) -> list[Fault]:

@@ -10,6 +10,7 @@ from schemas.positions import Phase
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from capture.operations import LogState
     from operate.applied import Applied, AppliedTable
     from operate.waiting import Partition
     from schemas.positions import Positions, StreamRecord, TableRecord
@@ -23,19 +24,6 @@ _HALTED: Final = ("blocked", "needs_resync", "diverged")
 
 
 @dataclass(frozen=True, slots=True)
-class SourceLog:
-    """The source's log as the server shows it: its end, and the slot's side of it (sizes in bytes).
-
-    ``slot_status`` is PostgreSQL's ``wal_status``, or missing; ``active``: a daemon reads from the slot now.
-    """
-
-    end: int
-    slot_status: str
-    active: bool
-    retained_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that was found out; None where a system could not be asked. ``now`` is in seconds since 1970."""
 
@@ -44,7 +32,7 @@ class Facts:
     positions: Positions
     applied: Applied | None
     ends: Mapping[Partition, int]
-    source: SourceLog | None
+    source: LogState | None
     applying: bool | None
 
 
@@ -61,26 +49,26 @@ def document(facts: Facts) -> dict[str, Any]:
 def _capture(facts: Facts) -> dict[str, Any]:
     stream, source = facts.positions.stream, facts.source
     state = capture_state(facts.positions, source, facts.now)
-    behind = None if source is None or stream is None else max(0, source.end - int(stream.resume.get("lsn", 0)))
+    behind = source.behind_bytes if source else None
     return {
         "state": state,
         "lag_seconds": None if stream is None or behind is None else _capture_lag(stream, behind, facts.now),
         "lag_bytes": behind,
         "retained_bytes": source.retained_bytes if source else None,
-        "slot_status": source.slot_status if source else None,
+        "slot_status": source.status if source else None,
         "reason": stream.reason if stream else None,
         "address": stream.address if stream is not None and state == "running" else None,
     }
 
 
-def capture_state(positions: Positions, source: SourceLog | None, now: float) -> str:
+def capture_state(positions: Positions, source: LogState | None, now: float) -> str:
     """Return running, stopped, not_started, or not_responding where only the age of its last word is known."""
     stream = positions.stream
     if source is not None and source.active:
         return "running"
     if stream is None:
         return "not_started"
-    if source is not None or stream.state != "running":
+    if stream.state != "running" or (source is not None and source.active is not None):
         return "stopped"
     return "running" if now - stream.saved_ms / 1000 < _FRESH_S else "not_responding"
 

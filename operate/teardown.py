@@ -10,8 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from psycopg import errors
 
 from capture.source import SourceError, SourceUnavailable
-from capture.sources.postgres import teardown as postgres_source
-from operate import marks
+from operate import sources
 from runtime import kafka, postgres
 from runtime.errors import FerrymanError, Unreachable
 from runtime.kafka import KafkaUnavailable
@@ -66,8 +65,9 @@ def find(pipeline: Pipeline, parts: Parts) -> Made:
     """Return what these parts of a pipeline are made of now; raises Unreachable, psycopg.Error."""
     made = Made()
     if parts.source:
+        source = sources.source_of(pipeline)
         with _ours():
-            made.source = postgres_source.made(marks.postgresql_source(pipeline))
+            made.source = sources.operations(source).made(source)
     if parts.target:
         with _target(pipeline) as connection:
             made.target = [f"{n} rows of ferryman.{name} on the target" for name, n in _rows(connection, pipeline) if n]
@@ -84,8 +84,9 @@ def remove(pipeline: Pipeline, parts: Parts, made: Made) -> None:
     Raises Unreachable, FerrymanError, psycopg.Error.
     """
     if parts.source:
+        source = sources.source_of(pipeline)
         with _ours():
-            postgres_source.teardown(marks.postgresql_source(pipeline))
+            sources.operations(source).teardown(source)
     if parts.target:
         with _target(pipeline) as connection:
             _delete_rows(connection, pipeline.pipeline)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from operate import marks
 from schemas.positions import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from capture.operations import LogMark
     from operate.applied import Applied
     from schemas.positions import Positions, TableRecord
 
@@ -34,12 +34,12 @@ _HALTED_BY_APPLY: Final = ("blocked", "needs_resync", "diverged")
 class Ask:
     """What is waited for.
 
-    ``control_offset``: the request that capture must have obeyed; ``mark``: the log position that it must have
-    published; ``tables``: the source's names that count. None: no such condition, all tables.
+    ``control_offset``: the request that capture must have obeyed; ``mark``: the place in the log up to which
+    it must have published; ``tables``: the source's names that count. None: no such condition, all tables.
     """
 
     control_offset: int | None = None
-    mark: int | None = None
+    mark: LogMark | None = None
     tables: frozenset[str] | None = None
 
 
@@ -133,10 +133,10 @@ def unheard(positions: Positions, ask: Ask) -> str | None:
 
 def uncaptured(positions: Positions, ask: Ask) -> str | None:
     """Everything before the mark is durable in the topics."""
-    if ask.mark is None or positions.stream is None or marks.captured(positions.stream, ask.mark):
+    if ask.mark is None or positions.stream is None:
         return None
-    behind = ask.mark - int(positions.stream.resume.get("lsn", 0))
-    return f"capture has {behind:,} bytes of log to read{_stopped(positions)}"
+    missing = ask.mark.missing(positions.stream.resume)
+    return f"capture has {missing} to read{_stopped(positions)}" if missing is not None else None
 
 
 def unloaded(positions: Positions, ask: Ask) -> str | None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from operate import marks, steering
+from operate import sources, steering
 from operate.daemon import PipelineFile  # noqa: TC001 - typer looks annotations up when it runs
 from operate.following import Follower, follow
 from operate.output import emit
@@ -72,10 +72,7 @@ def await_goal(pipeline: Pipeline, goal: Goal, timeout_s: float) -> Verdict:
     Raises Unreachable when a system cannot be reached.
     """
     deadline = time.monotonic() + timeout_s
-    mark = None
-    if goal is Goal.CAUGHT_UP:
-        with marks.connect(pipeline) as source:
-            mark = marks.take(source)
+    mark = sources.mark(pipeline) if goal is Goal.CAUGHT_UP else None
     ask = Ask(steering.ask(pipeline, "discover"), mark)
     with Follower(pipeline) as follower, _Line() as line:
         return follow(follower, ask, deadline - time.monotonic(), line.show)

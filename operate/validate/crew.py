@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from operate.validate.side import SETTINGS, PostgresSide
-from runtime import postgres
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    import psycopg
-
     from operate.validate.shape import Plan
-    from operate.validate.side import Side
+    from operate.validate.side import End, Side
 
 _Answer = TypeVar("_Answer")
 
@@ -32,23 +27,29 @@ class Sides:
 
 
 class Crew:
-    """Connections to both servers. Called from one thread; statements of :meth:`start` run in others.
+    """Connections to both servers, opened by ``source`` and ``target``. Called from one thread.
 
-    Use as a context manager. Raises Unreachable or Refused when a server cannot be reached.
+    Statements of :meth:`start` run in others. Use as a context manager. Raises Unreachable or Refused when a server
+    cannot be reached.
     """
 
-    def __init__(self, source: str, target: str, pairs: int) -> None:
+    def __init__(self, source: Callable[[], End], target: Callable[[], End], pairs: int) -> None:
         self.pairs = pairs
-        self._conninfos = source, target
-        self._all: list[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]] = []
-        self._free: list[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]] = []
+        self._open = source, target
+        self._all: list[tuple[End, End]] = []
+        self._free: list[tuple[End, End]] = []
         self._pool = ThreadPoolExecutor(2 * pairs, "validate")
         self._running: set[Future[Any]] = set()
 
     def __enter__(self) -> Self:
         try:
             for _ in range(1 + self.pairs):
-                self._all.append((_connect(self._conninfos[0]), _connect(self._conninfos[1])))
+                source = self._open[0]()
+                try:
+                    self._all.append((source, self._open[1]()))
+                except BaseException:
+                    source.close()
+                    raise
         except BaseException:
             self._close()
             raise
@@ -59,38 +60,35 @@ class Crew:
         for connections in self._all:
             for connection in connections:
                 if self._running:
-                    connection.cancel_safe(timeout=5)
+                    connection.cancel()
         self._close()
 
     @property
-    def source(self) -> psycopg.Connection[Any]:
+    def source(self) -> End:
         """The source's connection for what goes step by step."""
         return self._all[0][0]
 
     @property
-    def target(self) -> psycopg.Connection[Any]:
+    def target(self) -> End:
         """The target's connection for what goes step by step."""
         return self._all[0][1]
 
     @property
     def broken(self) -> bool:
         """Whether a connection was lost."""
-        return any(connection.closed for pair in self._all for connection in pair)
+        return any(connection.lost for pair in self._all for connection in pair)
 
     def sides(self, plan: Plan) -> Sides:
         """Return both sides of a table on the connections for what goes step by step."""
-        return Sides(PostgresSide(self.source, plan, plan.source), PostgresSide(self.target, plan, plan.target))
+        return Sides(self.source.side(plan), self.target.side(plan))
 
     def start(self, plan: Plan, task: Callable[[Side], _Answer]) -> Callable[[], tuple[_Answer, _Answer]]:
         """Run ``task`` on both sides at once, on a free pair; the result waits for (source's, target's) answer.
 
         At most :attr:`pairs` may be under way.
         """
-        source, target = pair = self._free.pop()
-        futures = [
-            self._pool.submit(task, PostgresSide(source, plan, plan.source)),
-            self._pool.submit(task, PostgresSide(target, plan, plan.target)),
-        ]
+        pair = self._free.pop()
+        futures = [self._pool.submit(task, end.side(plan)) for end in pair]
         self._running.update(futures)
 
         def result() -> tuple[_Answer, _Answer]:
@@ -106,7 +104,7 @@ class Crew:
         """Have ``look`` called on the source again and again, in another thread, as long as the context lasts."""
         over = Event()
         pair = self._free.pop()
-        side = PostgresSide(pair[0], plan, plan.source)
+        side = pair[0].side(plan)
 
         def watch() -> None:
             while not over.is_set():
@@ -134,10 +132,3 @@ class Crew:
         for connections in self._all:
             for connection in connections:
                 connection.close()
-
-
-def _connect(conninfo: str) -> psycopg.Connection[Any]:
-    connection = postgres.connect(conninfo, application_name="ferryman validate", autocommit=True)
-    for setting in SETTINGS:
-        connection.execute(setting.encode())
-    return connection

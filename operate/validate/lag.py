@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from operate import marks
 from operate.following import POLL_S
 from operate.waiting import Ask, Verdict, Waiter
 
 if TYPE_CHECKING:
-    import psycopg
-
+    from capture.operations import Session
     from operate.following import Follower
 
 #: A pipeline in which nothing moves for so long, in seconds, will not catch up while we wait. A daemon that is being
@@ -23,18 +21,18 @@ _STOPPED_PATIENCE_S: Final = 5.0
 class Lag:
     """The way from the source to the target of one table. :attr:`stuck` says why it cannot be waited for, if so."""
 
-    def __init__(self, follower: Follower, source: psycopg.Connection[Any], table: str) -> None:
+    def __init__(self, follower: Follower, source: Session, table: str) -> None:
         self._follower, self._source, self._tables = follower, source, frozenset({table})
         self.stuck: str | None = None
 
     def catch_up(self) -> bool:
         """Wait for what is committed at the source now; whether it arrived.
 
-        Once the way is stuck it stays so, and nothing is waited for any more. Raises Unreachable, psycopg.Error.
+        Once the way is stuck it stays so, and nothing is waited for any more. Raises Unreachable.
         """
         if self.stuck is not None:
             return False
-        waiter = Waiter(self._follower, Ask(mark=marks.take(self._source), tables=self._tables))
+        waiter = Waiter(self._follower, Ask(mark=self._source.mark(), tables=self._tables))
         moved, before = time.monotonic(), None
         while True:
             verdict = waiter.look()

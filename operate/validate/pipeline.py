@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 
 from apply.target import connector
-from operate import marks
+from operate import sources
 from operate.following import Follower
-from operate.validate import catalog
 from operate.validate.crew import Crew
 from operate.validate.lag import Lag
+from operate.validate.origin import Refusal, target_end
 from operate.validate.repair import CannotRepair, Checkpoints, Repair
-from operate.validate.shape import Incompatible, Plan, plan
+from operate.validate.shape import Incompatible
+from operate.validate.side import PostgresEnd
 from operate.validate.table import Comparison, Tally
 from runtime import postgres
 from runtime.errors import BadInput
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from operate.validate.compare import Finding
+    from operate.validate.origin import Origin
+    from operate.validate.shape import Plan
     from runtime.config import Pipeline
     from schemas.positions import Positions
 
@@ -75,13 +79,21 @@ def validate(
     With ``repair`` rows that differ are made equal, and the table is compared again. Raises BadInput when no table is
     meant, Unreachable when a system cannot be reached.
     """
-    source = marks.postgresql_source(pipeline)
+    origin = sources.origin(pipeline)
+    if repair and not origin.repairable:
+        raise BadInput(
+            "rows of this kind of source cannot be repaired one by one", "--repair", "use `ferryman resync` instead"
+        )
     with Follower(pipeline) as follower:
         records = pick(follower.positions(), wanted)
         assert pipeline.target is not None
-        with Crew(source.conninfo, pipeline.target.conninfo, _PAIRS) as crew, marks.connect(pipeline) as marker:
-            one = _Validation(pipeline, crew, source.publication.name, progress)
-            return [one.table(record, Lag(follower, marker, record.table), repair=repair) for record in records]
+        conninfo = pipeline.target.conninfo
+        with (
+            Crew(origin.open, lambda: target_end(conninfo), _PAIRS) as crew,
+            sources.session(pipeline) as session,
+        ):
+            one = _Validation(pipeline, crew, origin, progress)
+            return [one.table(record, Lag(follower, session, record.table), repair=repair) for record in records]
 
 
 def pick(standing: Positions, wanted: Callable[[str, str], bool]) -> list[TableRecord]:
@@ -99,9 +111,8 @@ def pick(standing: Positions, wanted: Callable[[str, str], bool]) -> list[TableR
 class _Validation:
     """The comparison of one table after the other, over the same connections."""
 
-    def __init__(self, pipeline: Pipeline, crew: Crew, publication: str, progress: Progress) -> None:
-        self._pipeline, self._crew, self._publication, self._progress = pipeline, crew, publication, progress
-        self._same_hash = catalog.hashes_alike(crew.source, crew.target)
+    def __init__(self, pipeline: Pipeline, crew: Crew, origin: Origin, progress: Progress) -> None:
+        self._pipeline, self._crew, self._origin, self._progress = pipeline, crew, origin, progress
 
     def table(self, record: TableRecord, lag: Lag, *, repair: bool) -> Report:
         report = self._report(record, lag, repair=repair)
@@ -112,7 +123,9 @@ class _Validation:
         if record.phase is not Phase.STREAMING:
             return Report(record.table, record.phase.value, reason=record.reason, fix=record.fix)
         try:
-            how = self._plan(record)
+            target = self._crew.target
+            assert isinstance(target, PostgresEnd), "opened by target_end"
+            how = self._origin.plan(self._crew.source, target, record)
             return self._repaired(record, how, lag) if repair else self._compared(record, how, lag)
         except Incompatible as finding:
             return Report(record.table, "incompatible", reason=str(finding))
@@ -121,6 +134,9 @@ class _Validation:
             if self._crew.broken:
                 raise
             return Report(record.table, "error", reason=describe(error))
+        except Refusal as refusal:
+            self._crew.rest()
+            return Report(record.table, "error", reason=str(refusal))
 
     def _compared(
         self, record: TableRecord, how: Plan, lag: Lag, found: Callable[[list[Finding]], None] = lambda _: None
@@ -133,8 +149,9 @@ class _Validation:
         """Repair batch after batch of what is found, then compare again: the figures are those of afterwards."""
         places = Checkpoints(self._pipeline.pipeline, record.topic, record.partitions)
         repaired = 0
-        with marks.connect(self._pipeline) as source, connector(self._pipeline)() as target:
-            one = Repair(how, source, target, lag, places)
+        with closing(self._origin.open()) as source, connector(self._pipeline)() as target:
+            assert isinstance(source, PostgresEnd), "no other source is repairable"
+            one = Repair(how, source.connection, target, lag, places)
 
             def mend(findings: list[Finding]) -> None:
                 nonlocal repaired
@@ -147,18 +164,6 @@ class _Validation:
             else:
                 report = self._compared(record, how, lag) if repaired else report
         return replace(report, repaired=repaired)
-
-    def _plan(self, record: TableRecord) -> Plan:
-        namespace, name = postgres.parse_name(record.table)
-        try:
-            ours = catalog.shape(self._crew.source, namespace, name, publication=self._publication)
-        except catalog.NoTable as finding:
-            raise Incompatible(f"at the source {finding}") from None
-        try:
-            theirs = catalog.shape(self._crew.target, namespace, name)
-        except catalog.NoTable as finding:
-            raise Incompatible(f"at the target {finding}") from None
-        return plan(ours, theirs, keyless=record.keyless, same_hash=self._same_hash)
 
 
 def verdict(tally: Tally, stuck: str | None) -> tuple[str, Tally, str | None]:

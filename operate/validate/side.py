@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from operate.validate.compare import Entry, Id, Seen, Sum
 from operate.validate.queries import Queries
+from runtime import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psycopg
 
@@ -25,6 +26,50 @@ SETTINGS: Final = (
     "SET default_transaction_isolation = 'read committed'",
     "SET idle_in_transaction_session_timeout = 0",
 )
+
+
+class End(Protocol):
+    """A connection to one of the two servers, on which either side of a table can be read."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+
+    def side(self, plan: Plan) -> Side:
+        """Return this server's side of a table."""
+
+    def cancel(self) -> None:
+        """End what another thread has running on it."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class PostgresEnd:
+    """An :class:`End` in PostgreSQL; ``place`` picks the side's place of a plan."""
+
+    def __init__(self, conninfo: str, place: Callable[[Plan], Place]) -> None:
+        self.connection = postgres.connect(conninfo, application_name="ferryman validate", autocommit=True)
+        self._place = place
+        for setting in SETTINGS:
+            self.connection.execute(setting.encode())
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        return self.connection.closed
+
+    def side(self, plan: Plan) -> PostgresSide:
+        """Return this server's side of a table."""
+        return PostgresSide(self.connection, plan, self._place(plan))
+
+    def cancel(self) -> None:
+        """End what another thread has running on it."""
+        self.connection.cancel_safe(timeout=5)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.connection.close()
 
 
 class Side(Protocol):

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from operate.validate import catalog
-from operate.validate.crew import Crew
 from operate.validate.shape import Incompatible, plan
 from operate.validate.table import Comparison
+from tests.support.crews import crew
 from tests.support.databases import fresh_database
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Pair:
     """Two databases with the same contents until a test makes one of them wrong."""
 
     def __init__(self, source: str, target: str) -> None:
-        self.crew = Crew(source, target, 2)
+        self.crew = crew(source, target, 2)
         self.source, self.target = (psycopg.connect(url, autocommit=True) for url in (source, target))
 
     def both(self, *statements: str) -> None:
@@ -39,9 +39,9 @@ class Pair:
             self.target.execute(statement)
 
     def plan(self, table: str = "t", namespace: str = "public", **options):
-        source = catalog.shape(self.crew.source, namespace, table, publication="none")
-        target = catalog.shape(self.crew.target, namespace, table)
-        same_hash = catalog.hashes_alike(self.crew.source, self.crew.target)
+        source = catalog.shape(self.crew.source.connection, namespace, table, publication="none")
+        target = catalog.shape(self.crew.target.connection, namespace, table)
+        same_hash = catalog.hashes_alike(self.crew.source.connection, self.crew.target.connection)
         return plan(source, target, **{"keyless": False, "same_hash": same_hash} | options)
 
     def compare(self, table: str = "t", namespace: str = "public", **options) -> dict[str, int]:
@@ -292,7 +292,7 @@ def test_only_the_columns_of_the_publication_are_compared(pair: Pair) -> None:
     pair.source.execute("CREATE PUBLICATION some_columns FOR TABLE t (id, v)")
     pair.target.execute("UPDATE t SET secret = NULL")
 
-    shape = catalog.shape(pair.crew.source, "public", "t", publication="some_columns")
+    shape = catalog.shape(pair.crew.source.connection, "public", "t", publication="some_columns")
 
     assert [column.name for column in shape.columns] == ["id", "v"]
 

@@ -12,10 +12,10 @@ import pytest
 from apply import control
 from apply.session import Session
 from operate.validate import catalog
-from operate.validate.crew import Crew
 from operate.validate.repair import CannotRepair, Checkpoints, Repair
 from operate.validate.shape import plan
 from operate.validate.table import Comparison
+from tests.support.crews import crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,10 +62,10 @@ class Ends:
     def repair(self, during: list[Callable[[], object]] = (), partitions: int = 1) -> int:
         """Compare, then repair what was found; ``during`` happens while the repair waits for the pipeline."""
         found: list = []
-        with Crew(*self.urls, 1) as crew:
-            shapes = [catalog.shape(connection, "public", "t") for connection in (crew.source, crew.target)]
+        with crew(*self.urls, 1) as pairs:
+            shapes = [catalog.shape(end.connection, "public", "t") for end in (pairs.source, pairs.target)]
             how = plan(*shapes, keyless=False, same_hash=True)
-            Comparison(how, crew, Way(), found=found.extend).run()
+            Comparison(how, pairs, Way(), found=found.extend).run()
             self.way.happenings = list(during)
             with psycopg.connect(self.urls[1]) as writer, psycopg.connect(self.urls[0], autocommit=True) as reader:
                 one = Repair(how, reader, writer, self.way, Checkpoints(*PLACE, partitions))

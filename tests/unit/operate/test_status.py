@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from capture.operations import LogState
 from operate.applied import Applied, AppliedTable, Checkpoint
 from operate.commands.status import draw
-from operate.status import Facts, SourceLog, document
+from operate.status import Facts, document
 from runtime.errors import Fault
 from schemas.positions import Phase, Positions, StreamRecord, TableRecord
 
@@ -39,6 +40,10 @@ def table(name: str = "public.t", **fields) -> TableRecord:
     return TableRecord(**(given | fields))
 
 
+def log(*, active: bool | None) -> LogState:
+    return LogState("reserved", active, 0, 1)
+
+
 def facts(record: TableRecord | None = None, **fields) -> Facts:
     record = record or table()
     place = (record.topic, 0)
@@ -51,7 +56,7 @@ def facts(record: TableRecord | None = None, **fields) -> Facts:
             {record.table: AppliedTable(record.table, record.topic, "streaming", None, None, 1, 2, 3, 100, 0)},
         ),
         "ends": {place: 10},
-        "source": SourceLog(1000, "reserved", active=True, retained_bytes=7),
+        "source": LogState("reserved", active=True, behind_bytes=0, retained_bytes=7),
         "applying": True,
     }
     return Facts(**(given | fields))
@@ -152,7 +157,7 @@ def test_a_topic_that_apply_has_not_begun_with_waits_as_a_whole():
 
 
 def test_capture_is_behind_by_the_age_of_the_newest_transaction_in_the_topics():
-    shown = document(facts(source=SourceLog(1000 + 2**30, "extended", active=True, retained_bytes=2**31)))
+    shown = document(facts(source=LogState("extended", active=True, behind_bytes=2**30, retained_bytes=2**31)))
 
     assert (shown["capture"]["lag_bytes"], shown["capture"]["lag_seconds"]) == (2**30, 50.0)
     assert only(shown)["lag_seconds"] == 50.0
@@ -161,9 +166,12 @@ def test_capture_is_behind_by_the_age_of_the_newest_transaction_in_the_topics():
 @pytest.mark.parametrize(
     ("source", "record", "expected"),
     [
-        (SourceLog(1, "reserved", active=True, retained_bytes=1), stream(state="stopped"), "running"),
-        (SourceLog(1, "reserved", active=False, retained_bytes=1), stream(), "stopped"),
-        (SourceLog(1, "missing", active=False, retained_bytes=None), None, "not_started"),
+        (log(active=True), stream(state="stopped"), "running"),
+        (log(active=False), stream(), "stopped"),
+        (log(active=None), stream(), "running"),
+        (log(active=None), stream(state="stopped"), "stopped"),
+        (log(active=None), stream(saved_ms=int((NOW - 31) * 1000)), "not_responding"),
+        (log(active=False), None, "not_started"),
         (None, stream(), "running"),
         (None, stream(saved_ms=int((NOW - 31) * 1000)), "not_responding"),
         (None, stream(state="stopped"), "stopped"),

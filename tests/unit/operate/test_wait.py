@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture.sources.postgres.operations import PostgresMark
 from operate import following
 from operate.applied import Applied, AppliedTable, Checkpoint
 from operate.following import follow
@@ -67,7 +68,7 @@ class Pipeline:
         return self.now
 
 
-ASK = Ask(control_offset=7, mark=100)
+ASK = Ask(control_offset=7, mark=PostgresMark(100))
 
 
 def test_a_pipeline_that_has_everything_is_caught_up():
