@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 # Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
 ARGS ?=
 
-.PHONY: setup demo test test-mysql check fmt soak bench lock clean help
+.PHONY: setup demo test test-mysql check fmt soak mutants bench lock clean help
 
 setup: $(STAMP) ## Make .venv with everything; on Debian and Ubuntu as root also install Maven
 
@@ -44,8 +44,13 @@ fmt: setup ## Format, and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-soak: setup ## Run the slow tests: long random histories, crash sweeps
-	$(BIN)/pytest -m slow --timeout 0 $(ARGS)
+soak: setup ## Run the slow tests; MINUTES=30 SEED=1: random load and faults instead, with a report
+	$(if $(MINUTES)$(FAULTS),$(BIN)/python -m tests.soak $(SOAK),$(BIN)/pytest -m slow --timeout 0) $(ARGS)
+
+SOAK = --seed $(or $(SEED),1) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULTS),--faults $(FAULTS))
+
+mutants: setup ## Break the protocol in every way we know; each breakage must fail the test that is named for it
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: setup ## Measure: make bench ARGS="CASE --rows N --json"
 	$(BIN)/python -m bench $(ARGS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from tests.support import trials
 from tests.support.nemesis import Nemesis
 
 if TYPE_CHECKING:
@@ -146,8 +147,25 @@ def test_a_table_that_is_added_while_a_transaction_writes_to_it_is_complete(sett
     pipeline.assert_restart_applies_nothing()
 
 
-def test_ten_random_faults_under_load_lose_and_double_nothing(setting: Setting) -> None:
-    faults(setting, Nemesis(setting, seed=1), times=10)
+def test_twenty_random_kills_under_load_lose_and_double_nothing(setting: Setting) -> None:
+    faults(setting, Nemesis(setting, seed=1, only="kill "), times=20)
+
+
+def test_a_frozen_capture_that_wakes_up_finds_itself_replaced_and_publishes_nothing_that_counts(
+    setting: Setting,
+) -> None:
+    """The server takes the stream from it when it has been silent for too long, and another capture has it by then."""
+    with psycopg.connect(setting.pipeline.source, autocommit=True) as admin:
+        name = admin.info.dbname
+        admin.execute(f'ALTER DATABASE "{name}" SET wal_sender_timeout = 2000')
+    setting.load()
+    with setting.workload.running(), setting.reader.reading():
+        setting.workload.progress()
+        for _ in range(2):
+            trials.replace_frozen_capture(setting)
+            setting.workload.progress()
+    setting.settle()
+    setting.pipeline.assert_restart_applies_nothing()
 
 
 @pytest.mark.slow

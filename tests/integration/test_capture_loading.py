@@ -113,7 +113,7 @@ def shared(
     kafka: str, source_server: str, target_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sweep]:
     servers = Servers(kafka, source_server, target_server)
-    made = Sweep(servers, tmp_path_factory.mktemp("loading"), "loading", {"source": {"snapshot": {"chunk_rows": 40}}})
+    made = Sweep(servers, tmp_path_factory.mktemp("loading"), "loading", source={"snapshot": {"chunk_rows": 40}})
     yield made
     made.close()
 

@@ -67,6 +67,17 @@ def differences(source: str, target: str, but: Iterable[str] = ()) -> list[str]:
     return [line for name, contents in ours.items() for line in _compare(name, contents, theirs.get(name))]
 
 
+def tally(source: str, target: str) -> tuple[int, int, int, int]:
+    """Return how many tables and rows the source has, and how many rows are missing or too many at the target."""
+    ours, theirs = read(source), read(target)
+    missing = extra = 0
+    for name, one in ours.items():
+        other = theirs[name].rows if name in theirs else Counter()
+        missing += (one.rows - other).total()
+        extra += (other - one.rows).total()
+    return len(ours), sum(one.rows.total() for one in ours.values()), missing, extra
+
+
 def _table(connection: psycopg.Connection[Any], oid: int, name: Name) -> Contents:
     columns = tuple(connection.execute(_COLUMNS, [oid]).fetchall())
     key = connection.execute(_KEY, [oid]).fetchone()

@@ -18,14 +18,15 @@ from operate.following import end_offsets
 from runtime import config, kafka, positions
 from runtime.errors import Unreachable
 from runtime.schema_store import SchemaReader
-from tests.support import contents
+from tests.support import contents, links
 from tests.support.daemons import FERRYMAN, Daemon, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from schemas.positions import Positions
+    from tests.support.proxy import Proxy
 
 #: Short intervals and small chunks and batches, so that a little data meets every path of the code.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -53,10 +54,20 @@ class Standing(NamedTuple):
 
 
 class Pipeline:
-    """capture and apply between two databases. ``instance`` makes a killed apply take its partitions back at once."""
+    """capture and apply between two databases. ``instance`` makes a killed apply take its partitions back at once.
+
+    With ``proxies`` (by link) the daemons go through them; whoever asks and judges goes straight to the servers.
+    """
 
     def __init__(
-        self, folder: Path, name: str, brokers: str, source: str, target: str, **settings: dict[str, Any]
+        self,
+        folder: Path,
+        name: str,
+        brokers: str,
+        source: str,
+        target: str,
+        proxies: Mapping[str, Proxy] | None = None,
+        **settings: dict[str, Any],
     ) -> None:
         self.folder, self.name, self.source, self.target = folder, name, source, target
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,11 +80,14 @@ class Pipeline:
             "apply": SETTINGS["apply"] | settings.get("apply", {}),
             "tables": [{"include": "public.*"}],
         }
-        self.file = folder / f"{name}.yaml"
-        self.file.write_text(yaml.safe_dump(document))
+        self.file = self._write(name, document)
         self.config = config.load(self.file, {"kafka", "source", "target"})
-        self.capture = Daemon("capture", self.file, folder)
-        self.apply = Daemon("apply", self.file, folder, "--instance", "one")
+        self._files = {
+            daemon: self._write(f"{name}-{daemon}", links.rerouted(document, proxies, daemon)) if proxies else self.file
+            for daemon in ("capture", "apply")
+        }
+        self.capture = Daemon("capture", self._files["capture"], folder)
+        self.apply = Daemon("apply", self._files["apply"], folder, "--instance", "one")
         self._others: list[Daemon] = []
 
     def daemon(self, name: str) -> Daemon:
@@ -82,7 +96,7 @@ class Pipeline:
 
     def another(self, name: str, *arguments: str, label: str) -> Daemon:
         """Return a further daemon of this pipeline, not started; it ends with the pipeline."""
-        daemon = Daemon(name, self.file, self.folder, *arguments, label=label)
+        daemon = Daemon(name, self._files[name], self.folder, *arguments, label=label)
         self._others.append(daemon)
         return daemon
 
@@ -204,6 +218,11 @@ class Pipeline:
         """No process of a life that is over runs on, for longer than it takes to notice that it is over."""
         daemons = (self.capture, self.apply)
         until(lambda: not any(d.left_behind() for d in daemons), "no process outlives its daemon", seconds)
+
+    def _write(self, name: str, document: dict[str, Any]) -> Path:
+        file = self.folder / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(document))
+        return file
 
     def _ask_target(self, statement: str) -> list[Any]:
         with psycopg.connect(self.target) as connection:

@@ -13,8 +13,10 @@ from tests.support.databases import fresh_database
 from tests.support.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tests.support.proxy import Proxy
 
 
 class Servers(NamedTuple):
@@ -47,21 +49,32 @@ class Setting:
 
 @contextmanager
 def new_setting(
-    servers: Servers, folder: Path, name: str, seed: object = 0, **settings: dict[str, Any]
+    servers: Servers,
+    folder: Path,
+    name: str,
+    seed: object = 0,
+    proxies: Mapping[str, Proxy] | None = None,
+    **settings: dict[str, Any],
 ) -> Iterator[Setting]:
-    """Make a setting with its tables; no daemon runs yet. ``settings`` are sections of the pipeline file."""
+    """Make a setting with its tables; no daemon runs yet. ``settings`` are sections of the pipeline file.
+
+    With ``proxies``, by link, the daemons go through them.
+    """
     with fresh_database(servers.source, "source") as source, fresh_database(servers.target, "target") as target:
         workload = Workload(source, seed)
         workload.prepare()
         full_name = f"{name}_{secrets.token_hex(4)}"
-        with closing(Pipeline(folder, full_name, servers.brokers, source, target, **settings)) as pipeline:
+        with closing(Pipeline(folder, full_name, servers.brokers, source, target, proxies, **settings)) as pipeline:
             yield Setting(pipeline, workload, Reader(target, workload.ledger))
 
 
 class Sweep:
-    """One setting for many tests, so that not each has to load it. A test that fails leaves a new one to the next."""
+    """One setting for many tests, so that not each has to load it. A test that fails leaves a new one to the next.
 
-    def __init__(self, servers: Servers, folder: Path, name: str, **settings: dict[str, Any]) -> None:
+    ``settings`` are those of :func:`new_setting`.
+    """
+
+    def __init__(self, servers: Servers, folder: Path, name: str, **settings: Any) -> None:
         self._servers, self._folder, self._name, self._settings = servers, folder, name, settings
         self._stack = ExitStack()
         self._current: Setting | None = None

@@ -93,6 +93,11 @@ class Workload:
         with psycopg.connect(self.url) as connection:
             tables.write_much(connection.cursor(), rows)
 
+    def alter(self) -> None:
+        """Add a column to a table, with a row that brings it."""
+        with psycopg.connect(self.url) as connection:
+            tables.add_column(connection.cursor(), Random(f"{self.seed}:alter"), Lane(0, self._writers))
+
     def _run(self, number: int) -> None:
         try:
             while not self._over.is_set():

@@ -1,0 +1,168 @@
+"""Breakages of apply: checkpoint, fencing, end marks, plans."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+_PARTITION: Final = (
+    "tests/unit/apply/test_partition.py::test_every_event_is_handed_out_once_and_commits_end_at_end_marks"
+)
+_TRANSACTION: Final = "tests/integration/test_apply_transaction.py::"
+_FLOW: Final = "tests/integration/test_apply_flow.py::"
+
+APPLY: Final = (
+    Mutant("dedupe off", "apply/partition.py", "if order > mark:", "if True:", _PARTITION, 19),
+    Mutant(
+        ">= for > at the high-water mark", "apply/partition.py", "if order > mark:", "if order >= mark:", _PARTITION, 19
+    ),
+    Mutant(
+        "the high-water mark does not move within a batch",
+        "apply/partition.py",
+        "                mark = order\n",
+        "",
+        _PARTITION,
+        19,
+    ),
+    Mutant(
+        "the end mark is ignored",
+        "apply/partition.py",
+        "                if last:\n",
+        "                if True:\n",
+        _PARTITION,
+        18,
+    ),
+    Mutant(
+        "the checkpoint is committed after the data",
+        "apply/transaction.py",
+        'failpoints.hit("apply.before_checkpoint")',
+        'self._session.commit()\n        failpoints.hit("apply.before_checkpoint")',
+        "tests/integration/test_apply_crashes.py",
+    ),
+    Mutant(
+        "no fencing: any epoch may write",
+        "apply/checkpoint.py",
+        "AND epoch = %s FOR UPDATE",
+        "AND epoch >= %s FOR UPDATE",
+        f"{_TRANSACTION}test_an_owner_that_was_replaced_writes_nothing_more",
+    ),
+    Mutant(
+        "a takeover does not raise the epoch",
+        "apply/checkpoint.py",
+        "epoch = c.epoch + 1",
+        "epoch = c.epoch",
+        f"{_TRANSACTION}test_an_owner_that_was_replaced_writes_nothing_more",
+    ),
+    Mutant(
+        "an owner that stands still keeps its session",
+        "apply/checkpoint.py",
+        "SELECT pid, pg_terminate_backend(pid) FROM",
+        "SELECT pid, pid FROM",
+        f"{_TRANSACTION}test_an_owner_that_stands_still_in_a_transaction_loses_its_session",
+    ),
+    Mutant(
+        "a commit whose answer was lost is done again",
+        "apply/transaction.py",
+        "if standing[:2] != known[:2]:",
+        "if False:",
+        f"{_TRANSACTION}test_a_commit_whose_answer_was_lost_is_found_in_the_checkpoint",
+    ),
+    Mutant(
+        "a gap is jumped over",
+        "runtime/kafka.py",
+        '"auto.offset.reset": "error"',
+        '"auto.offset.reset": "earliest"',
+        f"{_FLOW}test_events_lost_to_retention_make_the_table_wait_for_a_new_snapshot",
+    ),
+    Mutant(
+        "a topic made anew is taken for the old one",
+        "apply/ownership.py",
+        "recreated = known.topic_id != topic_id",
+        "recreated = False",
+        f"{_FLOW}test_a_topic_made_anew_is_not_taken_for_the_old_one",
+    ),
+    Mutant(
+        "an event that cannot be read is skipped",
+        "apply/work.py",
+        "            if not partition.awaiting:\n",
+        "            if False:\n",
+        f"{_FLOW}test_an_event_that_cannot_be_read_blocks_its_table_after_all_before_it",
+    ),
+    Mutant(
+        "an opening does not empty the table",
+        "apply/writer.py",
+        "self._session.run(self._sql.truncate())",
+        "pass",
+        f"{_TRANSACTION}test_an_opening_empties_what_ferryman_made_or_filled",
+        10,
+    ),
+    Mutant(
+        "an opening empties rows that are not ferryman's",
+        "apply/transaction.py",
+        "if not catalog.is_empty(",
+        "if False and not catalog.is_empty(",
+        f"{_TRANSACTION}test_an_opening_does_not_empty_rows_that_ferryman_did_not_write",
+        10,
+    ),
+    Mutant(
+        "changes of rows that are not there are passed over",
+        "apply/transaction.py",
+        "if missing and not loading:",
+        "if False:",
+        f"{_TRANSACTION}test_part_of_a_row_that_is_not_there_passes_only_while_the_table_loads",
+        7,
+    ),
+    Mutant(
+        "an old word of completeness counts for a new snapshot",
+        "apply/partition.py",
+        "if order is not None and order >= self._opened_at else None",
+        "if order is not None else None",
+        "tests/unit/apply/test_partition.py::test_a_new_opening_makes_an_older_word_of_completeness_void",
+        11,
+    ),
+    Mutant(
+        "a key update is a delete and an insert",
+        "apply/rows.py",
+        "if not change.key_change:",
+        "if True:",
+        "tests/unit/apply/test_planner.py::test_any_batches_of_a_history_leave_the_source_rows_in_the_target",
+    ),
+    Mutant(
+        "rows that swap their keys are updated one after the other",
+        "apply/rows.py",
+        "return any(key in left for key, base in moved if base != key)",
+        "return False",
+        "tests/unit/apply/test_planner.py::test_a_swap_of_keys_with_unsent_columns_lifts_the_rows_out",
+    ),
+    Mutant(
+        "a key that a row passed through keeps the row that stood there",
+        "apply/rows.py",
+        "            self._vacate(standing)\n",
+        "",
+        "tests/unit/apply/test_planner.py::test_any_batches_of_a_history_leave_the_source_rows_in_the_target",
+    ),
+    Mutant(
+        "of equal rows all are erased instead of one",
+        "apply/sql.py",
+        "AND f.nth <= f.n",
+        "",
+        "tests/integration/test_apply_writer.py::test_histories_without_a_key",
+    ),
+    Mutant(
+        "a straight COPY doubles rows that exist",
+        "apply/writer.py",
+        "elif not (created and self._copied(rows)):",
+        "elif created:\n            self._copy(rows)\n        else:",
+        "tests/integration/test_apply_writer.py::test_rows_that_exist_after_all_are_replaced",
+        21,
+    ),
+    Mutant(
+        "a new column forgets the value of older rows",
+        "apply/evolution.py",
+        "if column.missing is None:",
+        "if True:",
+        "tests/unit/apply/test_evolution.py::test_a_new_column_brings_the_value_that_older_rows_have",
+        23,
+    ),
+)

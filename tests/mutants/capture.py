@@ -1,0 +1,205 @@
+"""Breakages of capture: saving, chunks, the merge, the order key."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+_HISTORIES: Final = (
+    "tests/unit/capture/test_snapshot_histories.py::"
+    "test_every_random_history_with_crashes_ends_equal_and_is_consistent_at_every_prefix"
+)
+_STORY: Final = (
+    "tests/integration/test_capture_loading.py::test_what_happens_to_a_table_in_the_middle_of_its_snapshot_arrives"
+)
+_CHUNKS: Final = "tests/integration/test_postgres_source_chunks.py::"
+
+CAPTURE: Final = (
+    Mutant(
+        "the source is told before the position is saved",
+        "capture/loop.py",
+        'hit("capture.published")\n',
+        'hit("capture.published")\n        run.source.confirm(run._resume)\n',
+        _HISTORIES,
+        17,
+    ),
+    Mutant(
+        "a save does not wait for acknowledgements", "capture/loop.py", "run.publisher.flush()", "pass", _HISTORIES, 8
+    ),
+    Mutant(
+        "a message that timed out is passed over",
+        "capture/publisher.py",
+        "if self._failure is not None:\n            raise",
+        "if False:\n            raise",
+        "tests/acceptance/test_network.py::test_a_bad_network_costs_time_but_no_row[capture-kafka-stall]",
+    ),
+    Mutant(
+        "visibility by number alone: what ran at the snapshot counts as seen",
+        "capture/sources/postgres/visibility.py",
+        "and xid not in self.running)",
+        ")",
+        "tests/unit/capture/test_postgres_visibility.py::test_seen_is_what_was_over_before_whatever_the_epoch",
+        4,
+    ),
+    Mutant(
+        "32-bit transaction ids are not widened",
+        "capture/sources/postgres/visibility.py",
+        "return self.xmax + (ahead if",
+        "return xid if xid else (ahead if",
+        "tests/unit/capture/test_postgres_visibility.py",
+        4,
+    ),
+    Mutant(
+        "a chunk is read without a lock",
+        "capture/sources/postgres/chunks.py",
+        'conn.execute(f"LOCK TABLE {quote(table.namespace, table.table)} IN ACCESS SHARE MODE")',
+        "pass",
+        f"{_CHUNKS}test_nothing_slips_in_between_a_chunk_s_snapshot_and_its_rows",
+        1,
+    ),
+    Mutant(
+        "the stream need not have come as far as a chunk",
+        "capture/sources/postgres/chunks.py",
+        'ChunkRead(schema, snapshot, {"lsn": upto}',
+        'ChunkRead(schema, snapshot, {"lsn": 0}',
+        f"{_CHUNKS}test_the_stream_must_pass_the_place_where_a_chunk_was_read",
+        1,
+    ),
+    Mutant(
+        "a plan outlives the file that it was made for",
+        "capture/sources/postgres/plan.py",
+        " if leaf.filenode == filenode else None",
+        "",
+        f"{_CHUNKS}test_a_rewritten_table_voids_its_plan",
+        2,
+    ),
+    Mutant(
+        "tracking has no fence",
+        "capture/engine.py",
+        "if not chunk.visibility.after(load.fence):",
+        "if False:",
+        "tests/acceptance/test_servers.py::"
+        "test_a_commit_that_waits_for_a_standby_is_neither_lost_nor_doubled_by_a_snapshot",
+        3,
+    ),
+    Mutant(
+        "a chunk of older columns is laid under newer events",
+        "capture/engine.py",
+        "if any(change.table != chunk.schema for change in unseen):",
+        "if False:",
+        f"{_STORY}[column_0-capture.chunk_read=stop@1]",
+        5,
+    ),
+    Mutant(
+        "unseen events are not laid over a chunk",
+        "capture/snapshot/track.py",
+        "if not visibility.includes(transaction) for c in cs",
+        "if False for c in cs",
+        f"{_STORY}[changed-capture.chunk_read=stop@1]",
+        6,
+    ),
+    Mutant(
+        "partly sent rows are subtracted from a chunk instead of merged",
+        "capture/snapshot/overlay.py",
+        "if change.partial is not None and origin is not None",
+        "if False and origin is not None",
+        f"{_STORY}[changed-capture.chunk_read=stop@1]",
+        6,
+    ),
+    Mutant(
+        "keys of partly sent rows are not read again",
+        "capture/snapshot/track.py",
+        "if change.partial is not None and (had or not rows_in):",
+        "if False:",
+        f"{_STORY}[moved-capture.chunk_published=stop@3]",
+        7,
+    ),
+    Mutant(
+        "chunks are published inside transactions",
+        "capture/loop.py",
+        "if batch.between:",
+        "if True:",
+        _HISTORIES,
+        8,
+    ),
+    Mutant(
+        "set-aside events are all published, seen or not",
+        "capture/engine.py",
+        "unseen = self._numbering.unseen(aside, chunk.visibility)",
+        "unseen = aside",
+        f"{_STORY}[keyless-capture.opened=stop@1]",
+        9,
+    ),
+    Mutant(
+        "a snapshot opens before the stream has come to it",
+        "capture/engine.py",
+        "            and self._source.passed(state.floor)\n",
+        "",
+        _HISTORIES,
+        10,
+    ),
+    Mutant(
+        "an opening takes an earlier request's word for saved",
+        "capture/engine.py",
+        "            and state.saved\n",
+        "",
+        _HISTORIES,
+        10,
+    ),
+    Mutant(
+        "a position of the stream is a transaction's end",
+        "capture/sources/postgres/assembler.py",
+        "self._at = Transaction(begin.position,",
+        "self._at = Transaction(begin.position + 48,",
+        "tests/unit/capture/test_postgres_assembler.py",
+        12,
+    ),
+    Mutant(
+        "all runs are one run",
+        "capture/snapshot/numbering.py",
+        "self.incarnation, self.run = standing.incarnation, standing.run",
+        "self.incarnation, self.run = standing.incarnation, 1",
+        _HISTORIES,
+        13,
+    ),
+    Mutant(
+        "the run is missing from the order key",
+        "schemas/order.py",
+        "return _LAYOUT.pack(*self)",
+        "return _LAYOUT.pack(*self._replace(run=0))",
+        _HISTORIES,
+        13,
+    ),
+    Mutant(
+        "a save of a replaced daemon counts",
+        "schemas/positions.py",
+        "elif record.run >= self.run:",
+        "else:",
+        "tests/unit/schemas/test_positions.py::test_what_a_replaced_daemon_saves_after_its_successor_s_start_is_void",
+        13,
+    ),
+    Mutant(
+        "ordinals of a snapshot begin again with each block",
+        "capture/snapshot/numbering.py",
+        "first = self._ordinal\n",
+        "first = 0\n",
+        _HISTORIES,
+        14,
+    ),
+    Mutant(
+        "a slot that is ahead of the saved position will do",
+        "capture/sources/postgres/source.py",
+        "if at is not None and state.confirmed > at:",
+        "if False:",
+        "tests/integration/test_postgres_source_slot.py::test_a_slot_that_was_moved_ahead_is_lost_history",
+    ),
+    Mutant(
+        "a type change that rewrites values is none",
+        "capture/sources/postgres/steps.py",
+        'return f"column {name} changed its type"',
+        "continue",
+        "tests/unit/capture/test_postgres_steps.py::test_what_changes_rows_without_a_word_in_the_log_is_a_loss",
+        23,
+    ),
+)
