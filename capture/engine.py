@@ -7,7 +7,6 @@ refer to docs/snapshot-merge.md.
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,10 +14,12 @@ import structlog
 from capture.snapshot.load import Load
 from capture.snapshot.numbering import Numbering
 from capture.snapshot.overlay import Overlay
-from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable, key_text
+from capture.snapshot.settle import settle
+from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable
 from capture.tables import TableState, ranges
 from runtime import failpoints
 from schemas.block import Op, Origin
+from schemas.columnar.block import rows_of
 from schemas.order import OrderKey
 from schemas.positions import Phase
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from capture.snapshot.numbering import Standing
     from capture.snapshot.workers import Outcome, Pool
     from capture.source import Batch, Source
-    from schemas.block import Block, Row, Transaction
-    from schemas.table import TableSchema
+    from schemas.block import Transaction
+    from schemas.columnar.block import AnyBlock
 
 log = structlog.get_logger()
 
@@ -39,9 +40,6 @@ EVENTS_TRACKED = 200_000
 
 #: Keys of a loading table that are listed to be read again; they are part of its saved record.
 KEYS_LISTED = 50_000
-
-#: Rows of a chunk that are handed to the publisher at a time.
-ROWS_PER_BLOCK = 5_000
 
 
 class Engine:
@@ -55,7 +53,7 @@ class Engine:
         self._numbering = Numbering(standing)
         self._tickets: dict[int, tuple[str, Load]] = {}
         self._by_name: dict[tuple[str, str], TableState] = {}
-        self._parts: dict[str, Iterator[Block]] = {}
+        self._parts: dict[str, Iterator[AnyBlock]] = {}
 
     # --- what changes from outside ---------------------------------------------------------------------------------
 
@@ -88,7 +86,7 @@ class Engine:
         self._parts.pop(name, None)
         self.tables[name].halt(phase, reason, fix)
 
-    def too_large(self, block: Block, reason: str) -> None:
+    def too_large(self, block: AnyBlock, reason: str) -> None:
         """A row of this table cannot be published: what follows it may not be either."""
         name = self._by_name[block.table.namespace, block.table.name].record.table
         fix = (
@@ -109,7 +107,7 @@ class Engine:
 
     # --- the stream ------------------------------------------------------------------------------------------------
 
-    def absorb(self, batch: Batch) -> Iterator[Block]:
+    def absorb(self, batch: Batch) -> Iterator[AnyBlock]:
         """Yield what of a batch is published now; the rest is set aside or belongs to no table of ours."""
         for block in batch.blocks:
             state = self._by_name.get((block.table.namespace, block.table.name))
@@ -121,7 +119,7 @@ class Engine:
         if batch.at is not None:
             self._numbering.at = batch.at
 
-    def _stream(self, state: TableState, block: Block) -> Iterator[Block]:
+    def _stream(self, state: TableState, block: AnyBlock) -> Iterator[AnyBlock]:
         if state.record.phase not in (Phase.SNAPSHOTTING, Phase.STREAMING):
             return
         if block.table.keyless != state.record.keyless:
@@ -129,10 +127,10 @@ class Engine:
             return
         block.incarnation = self._numbering.incarnation
         if state.load is not None and state.record.keyless:
-            state.load.aside.add(block)
+            state.load.aside.add(rows_of(block))
             return
         if state.load is not None:
-            state.load.see(block)
+            state.load.see(rows_of(block))
             self._bound(state, state.load)
         yield self._sent(state, block)
 
@@ -154,7 +152,7 @@ class Engine:
 
     # --- between two transactions ----------------------------------------------------------------------------------
 
-    def advance(self) -> Iterator[Block]:
+    def advance(self) -> Iterator[AnyBlock]:
         """Open, ask, publish chunks, finish: whatever can go on now. Only between two transactions (rule 8)."""
         for state in list(self.tables.values()):
             if self._may_open(state):
@@ -175,7 +173,7 @@ class Engine:
             and self._source.passed(state.floor)
         )
 
-    def _open(self, state: TableState) -> Iterator[Block]:
+    def _open(self, state: TableState) -> Iterator[AnyBlock]:
         failpoints.hit("capture.before_open")
         schema = self._source.schema(state.found) if state.found else None
         if schema is None:
@@ -265,12 +263,12 @@ class Engine:
             state.change(plan=None, done=(), rows_done=0)
             log.info("snapshot.planned_again", table=state.record.table)
 
-    def _land(self, state: TableState, load: Load) -> Iterator[Block]:
+    def _land(self, state: TableState, load: Load) -> Iterator[AnyBlock]:
         ready = [t for t, chunk in load.landed.items() if self._source.passed(chunk.upto)]
         for ticket in ready:
             yield from self._publish(state, load, ticket)
 
-    def _publish(self, state: TableState, load: Load, ticket: int) -> Iterator[Block]:
+    def _publish(self, state: TableState, load: Load, ticket: int) -> Iterator[AnyBlock]:
         chunk = load.landed[ticket]
         if not chunk.visibility.after(load.fence):  # rule 3
             self._again(load, ticket, chunk, "a transaction older than the snapshot was still running")
@@ -288,14 +286,15 @@ class Engine:
         _discard(chunk)
         log.info("chunk.read_again", reason=reason)
 
-    def _keyed(self, state: TableState, load: Load, ticket: int, overlay: Overlay) -> Iterator[Block]:
+    def _keyed(self, state: TableState, load: Load, ticket: int, overlay: Overlay) -> Iterator[AnyBlock]:
         """Publish a chunk under the position of the last transaction read, unseen events laid over it (rule 6)."""
         chunk, asked, count = load.landed[ticket], load.out[ticket], 0
         schema = chunk.schema
-        rows = self._source.rows(chunk)
-        while part := list(islice(rows, ROWS_PER_BLOCK)):
-            settled = _settle(schema, part, overlay, load.todo.keys)
-            count += len(settled)
+        for images in self._source.images(chunk):
+            untouched, settled = settle(schema, images, overlay, load.todo.keys)
+            count += len(untouched) + len(settled)
+            if len(untouched):
+                yield self._sent(state, self._numbering.columns(schema, untouched))
             if settled:
                 yield self._sent(state, self._numbering.block(schema, settled, Op.READ, Origin.CHUNK))
         load.todo.keys.difference_update(key for key in asked.keys if key not in overlay.touched)
@@ -303,7 +302,7 @@ class Engine:
             load.done.add(asked.index)
         self._published(state, load, ticket, chunk, count)
 
-    def _keyless(self, state: TableState, load: Load, ticket: int) -> Iterator[Block]:
+    def _keyless(self, state: TableState, load: Load, ticket: int) -> Iterator[AnyBlock]:
         """Publish a truncate, the whole table, then what was set aside and not seen, all in this run (rule 9).
 
         The table may be large and its events are set aside anyway, so one block goes at a time and the stream is read
@@ -324,11 +323,10 @@ class Engine:
         load.done.add(0)
         self._published(state, load, ticket, chunk, chunk.rows)
 
-    def _whole(self, chunk: ChunkRead) -> Iterator[Block]:
+    def _whole(self, chunk: ChunkRead) -> Iterator[AnyBlock]:
         yield self._numbering.block(chunk.schema, [None], Op.TRUNCATE, Origin.OPENING)
-        rows = self._source.rows(chunk)
-        while part := list(islice(rows, ROWS_PER_BLOCK)):
-            yield self._numbering.block(chunk.schema, list(part), Op.READ, Origin.CHUNK)
+        for images in self._source.images(chunk):
+            yield self._numbering.columns(chunk.schema, images)
 
     def _published(self, state: TableState, load: Load, ticket: int, chunk: ChunkRead, count: int) -> None:
         load.drop(ticket)
@@ -346,16 +344,16 @@ class Engine:
         state.change(phase=Phase.STREAMING, loaded=loaded, newest=None, todo=(), loaded_ms=_now_ms())
         log.info("table.loaded", table=state.record.table, rows=state.record.rows_done)
 
-    def _sent(self, state: TableState, block: Block) -> Block:
+    def _sent(self, state: TableState, block: AnyBlock) -> AnyBlock:
         """Note the newest key of a table that is not yet loaded; what is published again does not move it back."""
         if state.record.phase is not Phase.STREAMING:
             position = block.transactions[block.tx[-1]].position
-            ordinal = block.ordinals[-1] + (1 if block.key_change[-1] else 0)
+            ordinal = int(block.ordinals[-1]) + (1 if block.key_change[-1] else 0)
             key = OrderKey(block.incarnation, position, block.run, ordinal)
             state.newest = key if state.newest is None else max(state.newest, key)
         return block
 
-    def topic(self, block: Block) -> str:
+    def topic(self, block: AnyBlock) -> str:
         """Return the topic of a block's table."""
         return self._by_name[block.table.namespace, block.table.name].record.topic
 
@@ -374,19 +372,6 @@ class Engine:
         newest = state.newest.pack().hex() if state.newest else state.record.newest
         if (todo, newest) != (state.record.todo, state.record.newest):
             state.change(todo=todo, newest=newest)
-
-
-def _settle(schema: TableSchema, rows: list[Row], overlay: Overlay, todo: set[tuple[str, ...]]) -> list[Row | None]:
-    """Return the rows as they must be published; what is published whole need not be read again (rule 7)."""
-    if not overlay.touched and not overlay.wiped and not todo:
-        return list(rows)
-    out: list[Row | None] = []
-    for row in rows:
-        settled = overlay.row(key_text(schema, row), row)
-        if settled is not None:
-            todo.discard(key_text(schema, settled))
-            out.append(settled)
-    return out
 
 
 def _discard(outcome: Outcome) -> None:

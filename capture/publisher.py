@@ -11,16 +11,16 @@ from confluent_kafka import KafkaException
 from runtime import kafka, metrics
 from runtime.failpoints import hit
 from schemas.avro import envelope_schema, key_schema
-from schemas.codec import BlockEncoder
+from schemas.columnar.encode import ColumnEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from capture.source import Source
     from runtime.config import Pipeline
     from runtime.schema_store import SchemaWriter
-    from schemas.block import Block
-    from schemas.codec import Message
+    from schemas.columnar.block import AnyBlock
+    from schemas.columnar.messages import Messages
     from schemas.table import TableSchema
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Publisher:
             pipeline.kafka, on_delivery=self._delivered, **{"delivery.report.only.error": True}
         )
         self._topics: set[str] = set()
-        self._encoders: dict[tuple[TableSchema, str], BlockEncoder] = {}
+        self._encoders: dict[tuple[TableSchema, str], ColumnEncoder] = {}
         self._breath = time.monotonic()
 
     def ensure_topic(self, topic: str) -> None:
@@ -77,13 +77,15 @@ class Publisher:
             )
         self._topics.add(topic)
 
-    def publish(self, topic: str, block: Block) -> None:
+    def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed or RowTooLarge."""
         encoder = self._encoder(block.table, topic)
         messages = encoder.encode(block)
         self._fits(messages)
-        for message in messages:
-            self._produce(topic, message)
+        place = 0
+        for keys, values in messages.batches():
+            self._produce(topic, keys, values, messages.headers, place)
+            place += len(values)
         self._producer.poll(0)
         self._breathe()
         metrics.capture_published(topic, block)
@@ -101,22 +103,40 @@ class Publisher:
         self._producer.purge()
         self._producer.flush(5)
 
-    def _produce(self, topic: str, message: Message) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, message.value, message.key, partition=0, headers=[*message.headers])
-            except BufferError:
-                self._producer.poll(0.1)
-                self._check()
-                self._breathe()
-            except KafkaException as error:
-                raise DeliveryFailed(str(error.args[0].str() if error.args else error)) from error
-            else:
-                return
+    def _produce(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Mapping[int, list[tuple[str, bytes]]],
+        first: int,
+    ) -> None:
+        """Hand over messages, of which the first has this place among the ``headers``."""
+        produce = self._producer.produce
+        place = first
+        for key, value in zip(keys, values, strict=True):
+            while True:
+                try:
+                    if headers and place in headers:
+                        produce(topic, value, key, 0, headers=[*headers[place]])
+                    else:
+                        produce(topic, value, key, 0)
+                except BufferError:
+                    self._wait_for_room()
+                except KafkaException as error:
+                    raise DeliveryFailed(str(error.args[0].str() if error.args else error)) from error
+                else:
+                    break
+            place += 1
 
-    def _fits(self, messages: list[Message]) -> None:
+    def _wait_for_room(self) -> None:
+        self._producer.poll(0.1)
+        self._check()
+        self._breathe()
+
+    def _fits(self, messages: Messages) -> None:
         limit = self._pipeline.topics.max_message_bytes
-        largest = max((len(m.value or b"") + len(m.key or b"") for m in messages), default=0) + _MESSAGE_OVERHEAD_BYTES
+        largest = messages.largest + _MESSAGE_OVERHEAD_BYTES
         if largest > limit:
             raise RowTooLarge(largest, limit)
 
@@ -133,20 +153,21 @@ class Publisher:
         if self._failure is not None:
             raise DeliveryFailed(self._failure)
 
-    def _encoder(self, table: TableSchema, topic: str) -> BlockEncoder:
+    def _encoder(self, table: TableSchema, topic: str) -> ColumnEncoder:
         encoder = self._encoders.get((table, topic))
         if encoder is None:
             encoder = self._encoders[table, topic] = self._new_encoder(table, topic)
         return encoder
 
-    def _new_encoder(self, table: TableSchema, topic: str) -> BlockEncoder:
+    def _new_encoder(self, table: TableSchema, topic: str) -> ColumnEncoder:
         """Store the table version's schemas durably, then return what encodes its blocks."""
         envelope, key = envelope_schema(table, topic), key_schema(table, topic)
-        encoder = BlockEncoder(
+        encoder = ColumnEncoder(
             table,
             topic,
             self._pipeline.pipeline,
             [self._source.converter(column) for column in table.columns],
+            [self._source.kernel(column) for column in table.columns],
             register=self._schemas.register,
         )
         hit("capture.schema_stored")

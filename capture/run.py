@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from capture.snapshot.workers import Pool
     from capture.source import Batch, Resume, Source
     from runtime.config import CaptureConfig, Pipeline
-    from schemas.block import Block
+    from schemas.columnar.block import AnyBlock
     from schemas.control import ControlRecord
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class Publishes(Protocol):
     def ensure_topic(self, topic: str) -> None:
         """See to it that a table's topic is there."""
 
-    def publish(self, topic: str, block: Block) -> None:
+    def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block over, to be delivered in order; raises DeliveryFailed."""
 
     def flush(self) -> None:
@@ -174,7 +174,7 @@ class Run:
             metrics.capture_caught_up()
         return batch
 
-    def publish(self, blocks: Iterable[Block]) -> None:
+    def publish(self, blocks: Iterable[AnyBlock]) -> None:
         """Hand blocks to the publisher, each to its table's topic."""
         for block in blocks:
             hit("capture.before_produce")

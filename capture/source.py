@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from schemas.block import Block, Row, Transaction
+    from schemas.block import Row, Transaction
+    from schemas.columnar.block import AnyBlock, Columns
+    from schemas.columnar.images import Kernel
     from schemas.table import Column, TableSchema
 
 #: A place in the source's log; only the source compares two of them.
@@ -71,7 +73,7 @@ class Batch:
     reason (an incompatible type change, a rewrite): they need a resync.
     """
 
-    blocks: list[Block]
+    blocks: list[AnyBlock]
     at: Transaction | None
     resume: Resume
     between: bool
@@ -110,7 +112,7 @@ class ChunkRead:
 
     ``schema`` is the table version seen under the lock. ``upto`` is the log position taken after the last row; the
     stream must pass it before the rows may be published. ``stale`` says that the plan no longer holds (the table was
-    rewritten): nothing was read. Rows lie in ``path``, in a form that the source's :meth:`Source.rows` reads.
+    rewritten): nothing was read. Rows lie in ``path``, in a form that the source's :meth:`Source.images` reads.
     """
 
     schema: TableSchema
@@ -184,11 +186,14 @@ class Source(Protocol):
     def chunk_reader(self) -> Callable[[ChunkRequest], ChunkRead]:
         """Return the module-level function that workers run; raises SourceError there."""
 
-    def rows(self, chunk: ChunkRead) -> Iterator[Row]:
-        """Yield the rows of a chunk in source form (the same bytes that the stream would send), reading lazily."""
+    def images(self, chunk: ChunkRead) -> Iterator[Columns]:
+        """Yield the rows of a chunk in source form (the bytes that the stream would send), some thousands at a time."""
 
     def converter(self, column: Column) -> Callable[[bytes], object]:
         """Return how this column's source form becomes its Avro value (see schemas.codec)."""
+
+    def kernel(self, column: Column) -> Kernel:
+        """Return the same for whole columns (see schemas.columnar): exactly what the converter gives, or Unserved."""
 
     def lag_bytes(self) -> int | None:
         """Return how much log is not yet read, in bytes, if the source can tell."""

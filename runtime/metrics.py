@@ -6,17 +6,17 @@ Labels hold names (tables, operations, error classes), never values of rows.
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from runtime.names import spell
+from schemas.columnar.block import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.block import Block
+    from schemas.columnar.block import AnyBlock
 
 # A second series for every counter, saying when the process made it, helps nobody.
 disable_created_metrics()  # type: ignore[no-untyped-call] # untyped in the library
@@ -76,10 +76,10 @@ def capture_caught_up() -> None:
     CAPTURE_LAG_SECONDS.set(0)
 
 
-def capture_published(_topic: str, block: Block) -> None:
+def capture_published(_topic: str, block: AnyBlock) -> None:
     """Count a block's rows by table and operation."""
     table = spell(block.table.namespace, block.table.name)
-    for op, rows in Tally(block.ops).items():
+    for op, rows in operations(block.ops).items():
         CAPTURE_ROWS.labels(table, op.value).inc(rows)
     CAPTURE_BATCH_ROWS.observe(len(block))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from schemas.columnar.block import rows_of
 from schemas.order import OrderKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from schemas.block import Block, Op, Origin, Row, Transaction
+    from schemas.block import Op, Origin, Row, Transaction
+    from schemas.columnar.block import AnyBlock
     from schemas.table import TableSchema
 
 
@@ -29,8 +31,9 @@ class ChangeEvent:
     key_change: bool
 
 
-def events(block: Block) -> Iterator[ChangeEvent]:
+def events(block: AnyBlock) -> Iterator[ChangeEvent]:
     """Yield the rows of a block one by one, in order."""
+    block = rows_of(block)
     for i, op in enumerate(block.ops):
         transaction = block.transactions[block.tx[i]]
         yield ChangeEvent(

@@ -11,10 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from schemas.block import Block, Op, Origin, Row, Transaction
+from schemas.columnar.block import ColumnBlock, Part
 
 if TYPE_CHECKING:
     from capture.source import Visibility
+    from schemas.columnar.block import Columns
     from schemas.table import TableSchema
 
 
@@ -42,6 +46,15 @@ class Numbering:
             schema, [self._here()], self.incarnation, self.run, origin,
             ops=[op] * n, tx=[0] * n, ordinals=self._ordinals(n), before=[None] * n, after=rows,
             last=[True] * n, key_change=[False] * n,
+        )  # fmt: skip
+
+    def columns(self, schema: TableSchema, images: Columns) -> ColumnBlock:
+        """Return rows of a chunk, as a worker read them, as a block of this run."""
+        n = len(images)
+        return ColumnBlock(
+            schema, [self._here()], np.full(n, ord(Op.READ.value), np.uint8), np.zeros(n, np.int64),
+            np.array(self._ordinals(n), np.int64), np.ones(n, np.bool_), np.zeros(n, np.bool_),
+            [Part(np.arange(n), None, images)], self.incarnation, self.run, Origin.CHUNK,
         )  # fmt: skip
 
     def unseen(self, block: Block, seen: Visibility) -> Block:

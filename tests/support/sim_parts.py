@@ -15,6 +15,7 @@ from capture.blocks import BlockBuilder
 from capture.publisher import DeliveryFailed
 from capture.source import Batch, ChunkRead, FoundTable
 from schemas.block import Block, Op, Transaction
+from schemas.columnar.block import columns, rows_of
 from schemas.control import ControlRecord
 from schemas.event import events
 from schemas.order import OrderKey
@@ -149,8 +150,10 @@ class SimSource:
     def connection(self):
         return None
 
-    def rows(self, chunk: ChunkRead):
-        yield from self.contents[chunk.path]
+    def images(self, chunk: ChunkRead):
+        rows = self.contents[chunk.path]
+        for at in range(0, len(rows), 2):
+            yield columns(list(rows[at : at + 2]))
 
     def close(self) -> None:
         self.world.pool_locks_released()
@@ -230,7 +233,7 @@ class SimPublisher:
         self.queues[topic]
 
     def publish(self, topic: str, block: Block) -> None:
-        self.queues[topic] += expand(block)
+        self.queues[topic] += expand(rows_of(block))
         self.world.go_on()
         self._arrive(everything=self.world.rng.random() < 0.3)
 

@@ -71,7 +71,14 @@ def read_chunk(
     return source.chunk_reader()(ChunkRequest(source.connection(), table, plan, index, keys, spool))
 
 
+def chunk_rows(source: Source, chunk: ChunkRead) -> list[Row]:
+    """The rows of a chunk, in source form."""
+    return [row for images in source.images(chunk) for row in images.rows()]
+
+
 def snapshot(source: Source, table: FoundTable, spool: Path) -> list[Row]:
     """All rows of a table, chunk by chunk."""
     plan, chunks, _rows = source.plan(table)
-    return [row for index in range(chunks) for row in source.rows(read_chunk(source, table, spool, index, plan=plan))]
+    return [
+        row for index in range(chunks) for row in chunk_rows(source, read_chunk(source, table, spool, index, plan=plan))
+    ]

@@ -10,18 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from capture.blocks import BlockBuilder
+from capture.runs import RunBuilder
 from capture.source import Batch
 from capture.sources.postgres import pgoutput
-from schemas.block import UNSENT, Op, Transaction
-from schemas.table import Kind
+from capture.sources.postgres.changes import Change, Reading, block_of, change
+from schemas.block import Op, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from capture.sources.postgres.pgoutput import Images, Relation
+    from capture.sources.postgres.pgoutput import Relation
     from schemas.block import Row
     from schemas.table import TableSchema
+
+
+#: A row message begins with its kind and its table's oid.
+_ROW_HEAD: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,12 @@ class Assembler:
         self.resume = start
         self.news = False
         self._follow = follow
-        self._builder = BlockBuilder()
+        self.rows = 0
+        self._runs: RunBuilder[Reading, bytes | Change] = RunBuilder()
+        self._sinks: dict[bytes, Callable[[bytes], None]] = {}
         self._relations: dict[int, Relation] = {}
-        self._tables: dict[int, _Table | None] = {}
+        self._tables: dict[int, Reading | None] = {}
+        self._readings: dict[int, Reading] = {}
         self._lost: dict[str, str] = {}
         self._muted: set[int] = set()
         self._at: Transaction | None = None
@@ -57,9 +64,9 @@ class Assembler:
             pgoutput.BEGIN: self._begin,
             pgoutput.COMMIT: self._commit,
             pgoutput.RELATION: self._relation,
-            pgoutput.INSERT: self._insert,
-            pgoutput.UPDATE: self._update,
-            pgoutput.DELETE: self._delete,
+            pgoutput.INSERT: self._row,
+            pgoutput.UPDATE: self._row,
+            pgoutput.DELETE: self._row,
             pgoutput.TRUNCATE: self._truncate,
             pgoutput.MESSAGE: self._message,
         }
@@ -74,13 +81,16 @@ class Assembler:
         """The transaction that was read last, or is being read."""
         return self._at
 
-    @property
-    def rows(self) -> int:
-        """Rows that wait to be taken."""
-        return self._builder.rows
-
     def feed(self, data: bytes) -> None:
-        """Take in one pgoutput message; raises ProtocolError for bytes that are none."""
+        """Take in one pgoutput message; raises ProtocolError for bytes that are none.
+
+        What a row says is read when it is taken, many rows at once: until then its kind and table are enough.
+        """
+        sink = self._sinks.get(data[:_ROW_HEAD])
+        if sink is not None:
+            sink(data)
+            self.rows += 1
+            return
         handler = self._handlers.get(data[0])
         if handler is not None:
             handler(data)
@@ -94,7 +104,10 @@ class Assembler:
 
     def take(self) -> Batch:
         """Return everything gathered since the last call."""
-        batch = Batch(self._builder.take(), self._at, {"lsn": self.resume}, self.between, self._lost)
+        self._sinks.clear()
+        blocks = [block_of(run) for run in self._runs.take()]
+        self.rows = self._runs.held
+        batch = Batch(blocks, self._at, {"lsn": self.resume}, self.between, self._lost)
         self._lost = {}
         self._muted.clear()
         self.news = False
@@ -104,16 +117,18 @@ class Assembler:
 
     def _begin(self, data: bytes) -> None:
         begin = pgoutput.begin(data)
+        self._sinks.clear()
         self._inside = True
         self._skipping = begin.position < self.resume
         if not self._skipping:
             self._at = Transaction(begin.position, begin.committed_us, str(begin.xid))
-            self._builder.begin(self._at)
+            self._runs.begin(self._at)
 
     def _commit(self, data: bytes) -> None:
         commit = pgoutput.commit(data)
+        self._sinks.clear()
         if not self._skipping:
-            self._builder.commit()
+            self._runs.commit()
         self._inside = self._skipping = False
         self.resume = max(self.resume, commit.end)
         self.news = True
@@ -127,46 +142,44 @@ class Assembler:
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
-    def _insert(self, data: bytes) -> None:
-        images = pgoutput.insert(data)
-        table = self._table(images.oid)
-        if table is not None and images.new is not None:
-            self._builder.row(self._version(table, images.new), Op.CREATE, None, images.new)
-
-    def _update(self, data: bytes) -> None:
-        images = pgoutput.update(data)
-        table = self._table(images.oid)
-        if table is None or images.new is None:
+    def _row(self, data: bytes) -> None:
+        """Take in the first row of its kind and table since anything else came, and know where the next ones go."""
+        table = self._table(pgoutput.oid(data))
+        if table is None:
             return
-        after = images.new
-        if images.partial and images.old is not None:
-            after = _filled(after, images.old)
-        self._builder.row(self._version(table, after), Op.UPDATE, _before(table, images), after)
+        if table.enums:  # a label that is not in the version makes a new one, so every row is looked into at once
+            self._add(table, change(table, data))
+        else:
+            self._sinks[data[:_ROW_HEAD]] = sink = self._runs.sink(table.oid, table)
+            sink(data)
+            self.rows += 1
 
-    def _delete(self, data: bytes) -> None:
-        images = pgoutput.delete(data)
-        table = self._table(images.oid)
-        if table is not None:
-            self._builder.row(table.schema, Op.DELETE, _before(table, images), None)
+    def _add(self, table: Reading, found: Change) -> None:
+        if found.after is not None:
+            table = self._version(table, found.after)
+        self._runs.sink(table.oid, table)(found)
+        self.rows += 1
 
     def _truncate(self, data: bytes) -> None:
         for oid in pgoutput.truncate(data).relations:
             table = self._table(oid)
             if table is not None:
-                self._builder.row(table.schema, Op.TRUNCATE, None, None)
+                self._add(table, Change(Op.TRUNCATE, None, None))
 
     # --- table versions --------------------------------------------------------------------------------------------
 
     def revise(self) -> None:
         """Ask for every table's version again before its next row: the catalog has changed beside the log."""
         self._tables.clear()
+        self._sinks.clear()
 
     def _relation(self, data: bytes) -> None:
         relation = pgoutput.relation(data)
+        self._sinks.clear()
         self._relations[relation.oid] = relation
         self._tables.pop(relation.oid, None)
 
-    def _table(self, oid: int) -> _Table | None:
+    def _table(self, oid: int) -> Reading | None:
         """Return what is known of a row's table, None when its rows go nowhere.
 
         Rows behind the point where a table was lost stay out of the batch that says so: they do not continue it.
@@ -177,7 +190,7 @@ class Assembler:
             self._tables[oid] = self._followed(oid, {})
         return None if oid in self._muted else self._tables[oid]
 
-    def _followed(self, oid: int, unknown: Mapping[str, str]) -> _Table | None:
+    def _followed(self, oid: int, unknown: Mapping[str, str]) -> Reading | None:
         try:
             relation = self._relations[oid]
         except KeyError:
@@ -188,51 +201,24 @@ class Assembler:
         if followed.lost:
             self._lost[followed.name] = followed.lost
             self._muted.add(oid)
-        return _Table.of(relation, followed.schema)
+        return self._same(Reading.of(relation, followed.schema))
 
-    def _version(self, table: _Table, row: Row) -> TableSchema:
+    def _same(self, reading: Reading) -> Reading:
+        """Return the object that stood for an equal version before, so that rows stay in one block."""
+        known = self._readings.get(reading.oid)
+        if known != reading:
+            known = self._readings[reading.oid] = reading
+        return known
+
+    def _version(self, table: Reading, row: Row) -> Reading:
         """Return the version of a row: a label that was added to an enum comes without any Relation message."""
         for i, labels in table.enums:
             value = row[i]
             if isinstance(value, bytes) and value not in labels:
                 return self._with_label(table, i, value.decode())
-        return table.schema
+        return table
 
-    def _with_label(self, table: _Table, column: int, label: str) -> TableSchema:
+    def _with_label(self, table: Reading, column: int, label: str) -> Reading:
         known = self._followed(table.oid, {table.schema.columns[column].name: label})
         self._tables[table.oid] = known
-        return known.schema if known is not None else table.schema
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A followed table: ``sent`` tells which columns an old key image has, ``enums`` the labels by column."""
-
-    oid: int
-    schema: TableSchema
-    sent: tuple[bool, ...]
-    enums: tuple[tuple[int, frozenset[bytes]], ...]
-
-    @classmethod
-    def of(cls, relation: Relation, schema: TableSchema) -> _Table:
-        enums = [
-            (i, frozenset(label.encode() for label in column.type.allowed))
-            for i, column in enumerate(schema.columns)
-            if column.type.kind is Kind.ENUM
-        ]
-        return cls(relation.oid, schema, tuple(column.identity for column in relation.columns), tuple(enums))
-
-
-def _before(table: _Table, images: Images) -> Row | None:
-    """Return the old image; a key image has NULL where nothing was sent, and unsent is never NULL."""
-    if images.old is None or images.full:
-        return images.old
-    return tuple([value if sent else UNSENT for value, sent in zip(images.old, table.sent, strict=True)])
-
-
-def _filled(after: Row, before: Row) -> Row:
-    """Return the new row with what was not sent taken from the old one, where that has it.
-
-    A value that was left out is stored out of line, so it is not NULL: a NULL in the old image is a hole there.
-    """
-    return tuple([old if new is UNSENT and old is not None else new for new, old in zip(after, before, strict=True)])
+        return known if known is not None else table

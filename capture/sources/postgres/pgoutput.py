@@ -154,6 +154,14 @@ def relation(data: bytes) -> Relation:
     return Relation(oid, namespace or "pg_catalog", name, identity, tuple(columns))
 
 
+def oid(data: bytes) -> int:
+    """Read the table's oid of a row message."""
+    try:
+        return int(_U32(data, 1)[0])
+    except struct_error as error:
+        raise ProtocolError("a row message ends early") from error
+
+
 def insert(data: bytes) -> Images:
     """Read an Insert message."""
     try:

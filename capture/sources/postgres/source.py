@@ -9,8 +9,9 @@ import structlog
 from psycopg import errors
 
 from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
-from capture.sources.postgres import catalog, chunks, copytext, history, lsn, pgoutput, plan, slot, tables, values
+from capture.sources.postgres import catalog, chunks, history, kernels, lsn, pgoutput, plan, slot, tables, values
 from capture.sources.postgres.assembler import Assembler
+from capture.sources.postgres.chunk_file import chunk_images
 from capture.sources.postgres.faults import translated
 from capture.sources.postgres.partitions import Partitions
 from capture.sources.postgres.publication import Publication
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from capture.source import ChunkRead, ChunkRequest, FoundTable, Mark, Plan, Resume
     from runtime.config import Selection, SourceConfig
-    from schemas.block import Row
+    from schemas.columnar.block import Columns
+    from schemas.columnar.images import Kernel
     from schemas.table import Column, TableSchema
 
 log = structlog.get_logger()
@@ -46,8 +48,6 @@ SELECT pg_current_xact_id()::text, ARRAY(
     WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()
       AND a.datname = current_database()
     UNION SELECT transaction::text FROM pg_prepared_xacts WHERE database = current_database())"""
-
-_FILE_BUFFER_BYTES: Final = 1 << 20
 
 
 class PostgresSource:
@@ -221,7 +221,10 @@ class PostgresSource:
             time.sleep(_VISIBLE_PAUSE_S)
 
     def _batch(self, assembler: Assembler) -> Batch:
-        batch = assembler.take()
+        try:
+            batch = assembler.take()
+        except pgoutput.ProtocolError as error:
+            raise _unreadable(error) from None
         if assembler.between:
             self._memory = self._remembered()
         batch.resume.update(self._memory)  # as it was at the resume point
@@ -323,11 +326,15 @@ class PostgresSource:
         """Return the function that workers run."""
         return chunks.read_chunk
 
-    def rows(self, chunk: ChunkRead) -> Iterator[Row]:
-        """Yield the rows of a chunk, reading its file lazily."""
+    def images(self, chunk: ChunkRead) -> Iterator[Columns]:
+        """Yield the rows of a chunk by column, reading its file lazily."""
         if chunk.path is not None:
-            with chunk.path.open("rb", buffering=_FILE_BUFFER_BYTES) as file:
-                yield from copytext.parse(file)
+            with chunk.path.open("rb", buffering=0) as file:
+                yield from chunk_images(file, len(chunk.schema.columns))
+
+    def kernel(self, column: Column) -> Kernel:
+        """Return the same for whole columns."""
+        return kernels.kernel(column.type)
 
     def converter(self, column: Column) -> Callable[[bytes], object]:
         """Return how this column's text becomes its Avro value."""
@@ -394,4 +401,8 @@ def _drain(stream: Stream, assembler: Assembler, max_rows: int) -> None:
     try:
         stream.drain(assembler, max_rows)
     except pgoutput.ProtocolError as error:
-        raise SourceError(f"the stream cannot be read: {error}", "report it, with the server's version") from None
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: pgoutput.ProtocolError) -> SourceError:
+    return SourceError(f"the stream cannot be read: {error}", "report it, with the server's version")
