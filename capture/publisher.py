@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 
 from runtime import kafka, metrics
 from runtime.failpoints import hit
+from runtime.row_path import fewest_rows
 from schemas.avro import envelope_schema, key_schema
 from schemas.columnar.encode import ColumnEncoder
 
@@ -80,6 +81,7 @@ class Publisher:
     def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed or RowTooLarge."""
         encoder = self._encoder(block.table, topic)
+        by_reference = encoder.reference_rows
         messages = encoder.encode(block)
         self._fits(messages)
         place = 0
@@ -88,7 +90,7 @@ class Publisher:
             place += len(values)
         self._producer.poll(0)
         self._breathe()
-        metrics.capture_published(topic, block)
+        metrics.capture_published(block, encoder.reference_rows - by_reference)
         self._check()
 
     def flush(self) -> None:
@@ -170,6 +172,7 @@ class Publisher:
             [self._source.kernel(column) for column in table.columns],
             register=self._schemas.register,
         )
+        encoder.fewest = fewest_rows()
         hit("capture.schema_stored")
         log.info("schema.stored", topic=topic, columns=len(table.columns), keyless=key is None, name=envelope["name"])
         return encoder

@@ -32,6 +32,11 @@ CAPTURE_LAG_SECONDS = Gauge(
 CAPTURE_LAG_BYTES = Gauge("ferryman_capture_lag_bytes", "Source log that is not yet read")
 CAPTURE_RETAINED_BYTES = Gauge("ferryman_capture_retained_bytes", "Source log that is held back for this pipeline")
 CAPTURE_ROWS = Counter("ferryman_capture_rows", "Events published", ["table", "op"])
+CAPTURE_REFERENCE_ROWS = Counter(
+    "ferryman_capture_reference_rows",
+    "Events that were written row by row instead of by column: small blocks, and values that only that way can write",
+    ["table"],
+)
 CAPTURE_BATCH_ROWS = Histogram("ferryman_capture_batch_rows", "Rows of a published block", buckets=_ROWS)
 CAPTURE_SAVE_SECONDS = Histogram(
     "ferryman_capture_save_seconds", "Time until a batch is acknowledged and its position saved", buckets=_SECONDS
@@ -76,11 +81,12 @@ def capture_caught_up() -> None:
     CAPTURE_LAG_SECONDS.set(0)
 
 
-def capture_published(_topic: str, block: AnyBlock) -> None:
-    """Count a block's rows by table and operation."""
+def capture_published(block: AnyBlock, by_reference: int) -> None:
+    """Count a block's rows by table and operation, and those that did not go by column."""
     table = spell(block.table.namespace, block.table.name)
     for op, rows in operations(block.ops).items():
         CAPTURE_ROWS.labels(table, op.value).inc(rows)
+    CAPTURE_REFERENCE_ROWS.labels(table).inc(by_reference)
     CAPTURE_BATCH_ROWS.observe(len(block))
 
 

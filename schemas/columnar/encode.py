@@ -56,7 +56,7 @@ class ColumnEncoder:
     """Writes the blocks of one table version as messages.
 
     The arguments are those of BlockEncoder, and a kernel for each column. ``reference_rows`` counts the rows that were
-    not served in columns. One encoder serves one thread.
+    not served in columns; blocks of less than ``fewest`` rows never are. One encoder serves one thread.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class ColumnEncoder:
         now_us: Callable[[], int] = lambda: time.time_ns() // 1_000,
     ) -> None:
         self.reference_rows = 0
+        self.fewest = FEWEST
         self._table, self._prefix, self._clock = table, prefix, now_us
         self._now_us = 0
         self._reference = BlockEncoder(table, topic, prefix, converters, register, lambda: self._now_us)
@@ -84,7 +85,7 @@ class ColumnEncoder:
         if block.table != self._table:
             raise ContractError(f"a block of another version of {self._table.name!r} than its encoder's")
         self._now_us = self._clock()
-        if len(block) >= FEWEST and self._table.columns:
+        if len(block) >= self.fewest and self._table.columns:
             try:
                 return self._columnar(block if isinstance(block, ColumnBlock) else ColumnBlock.of(block))
             except Unserved:

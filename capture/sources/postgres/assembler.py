@@ -15,6 +15,7 @@ from capture.source import Batch
 from capture.sources.postgres import pgoutput
 from capture.sources.postgres.changes import Change, Reading, block_of, change
 from schemas.block import Op, Transaction
+from schemas.columnar.encode import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +44,13 @@ class Assembler:
     ``follow`` is asked when a table first has rows, again after its Relation message, and when an enum has a label
     that is not in the version (labels by column); it answers with the version, or None for a table that is none of
     ours. A transaction that ended at or before ``start`` is durable already and passes without effect.
+    Blocks go by column from ``fewest`` rows on.
     """
 
-    def __init__(self, start: int, follow: Callable[[Relation, Mapping[str, str]], Followed | None]) -> None:
+    def __init__(
+        self, start: int, follow: Callable[[Relation, Mapping[str, str]], Followed | None], fewest: int = FEWEST
+    ) -> None:
+        self._fewest = fewest
         self.resume = start
         self.news = False
         self._follow = follow
@@ -105,7 +110,7 @@ class Assembler:
     def take(self) -> Batch:
         """Return everything gathered since the last call."""
         self._sinks.clear()
-        blocks = [block_of(run) for run in self._runs.take()]
+        blocks = [block_of(run, self._fewest) for run in self._runs.take()]
         self.rows = self._runs.held
         batch = Batch(blocks, self._at, {"lsn": self.resume}, self.between, self._lost)
         self._lost = {}

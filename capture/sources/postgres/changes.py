@@ -68,10 +68,13 @@ class Reading:
         return cls(relation.oid, schema, tuple(column.identity for column in relation.columns), tuple(enums))
 
 
-def block_of(run: Run[Reading, bytes | Change]) -> Block | ColumnBlock:
-    """Return the rows of a run as a block; raises ProtocolError for bytes that are no row message."""
+def block_of(run: Run[Reading, bytes | Change], fewest: int = FEWEST) -> Block | ColumnBlock:
+    """Return the rows of a run as a block, by column from ``fewest`` rows on.
+
+    Raises ProtocolError for bytes that are no row message.
+    """
     messages = [row for row in run.rows if type(row) is bytes]
-    if len(messages) == len(run.rows) >= FEWEST:
+    if len(messages) == len(run.rows) >= fewest:
         try:
             return _by_column(run, messages)
         except Unserved:

@@ -12,11 +12,18 @@ from schemas.columnar.block import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from schemas.columnar.block import Columns
 
 #: Bytes read at a time: some thousands of ordinary rows.
 _STRETCH_BYTES: Final = 2 << 20
+
+
+def file_images(path: Path, width: int) -> Iterator[Columns]:
+    """Yield the rows of a chunk's file, as :func:`chunk_images` does."""
+    with path.open("rb", buffering=0) as file:
+        yield from chunk_images(file, width)
 
 
 def chunk_images(file: IO[bytes], width: int) -> Iterator[Columns]:

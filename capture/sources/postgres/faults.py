@@ -9,6 +9,7 @@ import psycopg
 from psycopg import errors
 
 from capture.source import SourceError, SourceUnavailable
+from capture.sources.postgres.pgoutput import ProtocolError
 from runtime.postgres import Reaction, describe, reaction
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ def translated(doing: str, fix: str = "") -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise from_driver(error, doing, fix) from None
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn bytes of the stream that are no message into SourceError."""
+    try:
+        yield
+    except ProtocolError as error:
+        raise SourceError(f"the stream cannot be read: {error}", "report it, with the server's version") from None
 
 
 def from_driver(error: psycopg.Error, doing: str, fix: str = "") -> SourceError:

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from psycopg import errors
 
-from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
-from capture.sources.postgres import catalog, chunks, history, kernels, lsn, pgoutput, plan, slot, tables, values
+from capture.source import Batch, HistoryLost, SourceUnavailable
+from capture.sources.postgres import catalog, chunks, history, kernels, lsn, plan, slot, tables, values
 from capture.sources.postgres.assembler import Assembler
-from capture.sources.postgres.chunk_file import chunk_images
-from capture.sources.postgres.faults import translated
+from capture.sources.postgres.chunk_file import file_images
+from capture.sources.postgres.faults import readable, translated
 from capture.sources.postgres.partitions import Partitions
 from capture.sources.postgres.publication import Publication
 from capture.sources.postgres.stream import SlotInUse, Stream
 from capture.sources.postgres.versions import Versions
 from capture.sources.postgres.visibility import Snapshot
 from runtime.postgres import connect, quote
+from runtime.row_path import fewest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,7 +154,7 @@ class PostgresSource:
         self._take_slot(stream, begin)
         self._confirmed(conn, at)  # from here on nobody else can move the slot
         self._recall(resume or {})
-        self._assembler = Assembler(begin, self._versions.follow)
+        self._assembler = Assembler(begin, self._versions.follow, fewest_rows())
         self._heard_at = time.monotonic()
 
     def _same_history(self, stream: Stream, identity: dict[str, Any], at: int) -> None:
@@ -195,7 +196,8 @@ class PostgresSource:
         stream, assembler = self._streaming()
         deadline = time.monotonic() + max_wait_s
         while True:
-            _drain(stream, assembler, max_rows)
+            with readable():
+                stream.drain(assembler, max_rows)
             if assembler.rows >= max_rows or (assembler.between and assembler.news):
                 break
             left_s = deadline - time.monotonic()
@@ -221,10 +223,8 @@ class PostgresSource:
             time.sleep(_VISIBLE_PAUSE_S)
 
     def _batch(self, assembler: Assembler) -> Batch:
-        try:
+        with readable():
             batch = assembler.take()
-        except pgoutput.ProtocolError as error:
-            raise _unreadable(error) from None
         if assembler.between:
             self._memory = self._remembered()
         batch.resume.update(self._memory)  # as it was at the resume point
@@ -328,9 +328,7 @@ class PostgresSource:
 
     def images(self, chunk: ChunkRead) -> Iterator[Columns]:
         """Yield the rows of a chunk by column, reading its file lazily."""
-        if chunk.path is not None:
-            with chunk.path.open("rb", buffering=0) as file:
-                yield from chunk_images(file, len(chunk.schema.columns))
+        return iter(()) if chunk.path is None else file_images(chunk.path, len(chunk.schema.columns))
 
     def kernel(self, column: Column) -> Kernel:
         """Return the same for whole columns."""
@@ -395,14 +393,3 @@ class PostgresSource:
             row = self._connected().execute(query).fetchone()
         assert row is not None
         return str(row[0])
-
-
-def _drain(stream: Stream, assembler: Assembler, max_rows: int) -> None:
-    try:
-        stream.drain(assembler, max_rows)
-    except pgoutput.ProtocolError as error:
-        raise _unreadable(error) from None
-
-
-def _unreadable(error: pgoutput.ProtocolError) -> SourceError:
-    return SourceError(f"the stream cannot be read: {error}", "report it, with the server's version")

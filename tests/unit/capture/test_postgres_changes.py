@@ -67,18 +67,13 @@ def run_of(table: Reading, rows: list[bytes | Change]) -> Run[Reading, bytes | C
     return builder.take()[0]
 
 
-@pytest.fixture(autouse=True)
-def _columns_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "FEWEST", 1)
-
-
 @given(st.data())
 def test_a_run_read_by_column_is_the_block_read_row_by_row(data: st.DataObject) -> None:
     table = data.draw(tables())
     rows = data.draw(st.lists(messages(table), min_size=1, max_size=8))
-    found = block_of(run_of(table, rows))
+    found = block_of(run_of(table, rows), fewest=1)
     assert isinstance(found, ColumnBlock)
-    expected = block_of(run_of(table, [changes.change(table, row) for row in rows]))
+    expected = block_of(run_of(table, [changes.change(table, row) for row in rows]), fewest=1)
     assert isinstance(expected, Block)
     assert found.to_block() == expected
 
@@ -93,19 +88,19 @@ def test_a_damaged_message_is_refused_or_read_as_it_is_read_alone(data: st.DataO
         expected = [changes.change(table, row) for row in rows]
     except (ProtocolError, ValueError):
         with pytest.raises((ProtocolError, ValueError)):
-            block_of(run_of(table, rows))
+            block_of(run_of(table, rows), fewest=1)
         return
     if any(len(row) != len(table.sent) for c in expected for row in (c.before, c.after) if row is not None):
         return
-    found = block_of(run_of(table, rows))
+    found = block_of(run_of(table, rows), fewest=1)
     rowwise = found.to_block() if isinstance(found, ColumnBlock) else found
-    assert rowwise == block_of(run_of(table, expected))
+    assert rowwise == block_of(run_of(table, expected), fewest=1)
 
 
 def test_a_run_that_holds_a_row_which_was_looked_into_is_read_row_by_row() -> None:
     schema = TableSchema("public", "t", (Column("c0", STRING, key_position=1, identity=True),))
     table = Reading(OID, schema, (True,), ())
-    block = block_of(run_of(table, [wire.insert(OID, (b"1",)), Change(Op.TRUNCATE, None, None)]))
+    block = block_of(run_of(table, [wire.insert(OID, (b"1",)), Change(Op.TRUNCATE, None, None)]), fewest=1)
     assert isinstance(block, Block)
     assert (block.ops, block.after, block.ordinals, block.last) == (
         [Op.CREATE, Op.TRUNCATE], [(b"1",), None], [0, 2], [False, True],
@@ -116,5 +111,5 @@ def test_an_insert_with_an_old_row_is_refused() -> None:
     table = Reading(OID, TableSchema("public", "t", (Column("c0", STRING),)), (False,), ())
     damaged = wire.update(OID, (b"1",), old=(b"2",)).replace(b"U", b"I", 1)
     with pytest.raises(ProtocolError):
-        block_of(run_of(table, [damaged]))
+        block_of(run_of(table, [damaged]), fewest=1)
     assert damaged[0] == pgoutput.INSERT

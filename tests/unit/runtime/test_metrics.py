@@ -38,10 +38,11 @@ def test_published_rows_are_counted_by_table_and_operation() -> None:
     table = TableSchema("public", "Odd", (Column("id", ValueType(Kind.INT32)),))
     ops = [Op.CREATE, Op.CREATE, Op.DELETE]
 
-    metrics.capture_published("shop.public.Odd", Block(table, [Transaction(1, 1, "1")], ops=ops))
+    metrics.capture_published(Block(table, [Transaction(1, 1, "1")], ops=ops), 2)
 
     assert value("ferryman_capture_rows_total", table='public."Odd"', op="c") == 2
     assert value("ferryman_capture_rows_total", table='public."Odd"', op="d") == 1
+    assert value("ferryman_capture_reference_rows_total", table='public."Odd"') == 2
 
 
 def test_a_table_is_in_one_state_at_a_time() -> None:
