@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,20 +18,29 @@ from capture.publisher import DeliveryFailed, Publisher
 from capture.run import Parts, Run
 from capture.snapshot.workers import WorkerPool
 from capture.source import SourceError, SourceUnavailable
-from capture.sources.postgres.source import PostgresSource
 from runtime import http, metrics
 from runtime.errors import Refused, Unreachable
 from runtime.failpoints import FailpointError
 from runtime.schema_store import SchemaWriter
 
 if TYPE_CHECKING:
-    from runtime.config import Pipeline
+    from collections.abc import Callable
+
+    from capture.source import Source
+    from runtime.config import Pipeline, SourceConfig
     from runtime.signals import Stop
 
 log = structlog.get_logger()
 
 #: Pause before a new run after a failure, in seconds: doubled each time up to the longest, back after a whole save.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 15.0
+
+#: Folder and class of each kind of source.
+_SOURCES: Final = {
+    "postgresql": ("postgres", "PostgresSource"),
+    "mysql": ("mysql", "MySQLSource"),
+    "mariadb": ("mysql", "MySQLSource"),
+}
 
 #: What ends a run but not the daemon.
 _REWIND = (DeliveryFailed, SaveFailed, SourceUnavailable, Unreachable, FailpointError)
@@ -90,7 +100,7 @@ class _Daemon:
     def _parts(self) -> Parts:
         pipeline, topics, kafka = self._pipeline, self._pipeline.topics, self._pipeline.kafka
         assert pipeline.source is not None, "the configuration was loaded with its source section"
-        source = PostgresSource(pipeline.pipeline, pipeline.source, pipeline.tables)
+        source = _source(pipeline, pipeline.source)
 
         def meanwhile() -> None:
             source.keep_alive()
@@ -103,6 +113,13 @@ class _Daemon:
             pool=WorkerPool(source.chunk_reader(), pipeline.source.snapshot.workers),
             control=lambda offset: ControlReader(kafka, topics, pipeline.pipeline, offset),
         )
+
+
+def _source(pipeline: Pipeline, config: SourceConfig) -> Source:
+    """Return the source of the kind that is configured; each kind's driver is loaded only where it is used."""
+    module, name = _SOURCES[config.type]
+    kind: Callable[..., Source] = getattr(importlib.import_module(f"capture.sources.{module}.source"), name)
+    return kind(pipeline.pipeline, config, pipeline.tables)
 
 
 def _spool(pipeline: str) -> Path:

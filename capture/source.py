@@ -142,7 +142,7 @@ class Source(Protocol):
         """Let the log carry exactly these tables from now on; whether anything changed."""
 
     def start(self, resume: Resume | None, identity: dict[str, Any]) -> None:
-        """Open the stream at a saved resume point, or at the oldest place the source still holds for us.
+        """Open the stream at a saved resume point; without one at the place the source keeps for us, if any, or now.
 
         Raises HistoryLost when what lies after ``resume`` is gone or ``identity`` is not this source's.
         """

@@ -52,6 +52,17 @@ _COMMON: Final[tuple[tuple[str, Any], ...]] = (
     ("ts_us", _OPTIONAL_LONG),
     ("ts_ns", _OPTIONAL_LONG),
 )
+#: Where a transaction begins in the log; ``row``, ``thread`` and ``query`` are there for readers, and not told.
+_BINLOG: Final[tuple[tuple[str, Any], ...]] = (
+    ("table", _OPTIONAL_STRING),
+    ("server_id", "long"),
+    ("gtid", _OPTIONAL_STRING),
+    ("file", "string"),
+    ("pos", "long"),
+    ("row", "int"),
+    ("thread", _OPTIONAL_LONG),
+    ("query", _OPTIONAL_STRING),
+)
 CONNECTORS: Final = {
     "postgresql": Connector(
         "io.debezium.connector.postgresql.Source",
@@ -65,6 +76,8 @@ CONNECTORS: Final = {
             ("origin_lsn", _OPTIONAL_LONG),
         ),
     ),
+    "mysql": Connector("io.debezium.connector.mysql.Source", _BINLOG),
+    "mariadb": Connector("io.debezium.connector.mariadb.Source", _BINLOG),
 }
 TRANSACTION_SCHEMA: Final[dict[str, Any]] = {
     "type": "record",
@@ -113,6 +126,20 @@ def source_values(table: TableSchema, prefix: str, transaction: Transaction, ori
         "table": table.name,
         "txId": _int64(int(transaction.id)) if _is_number(transaction.id) else None,
         "lsn": _int64(transaction.position),
+        **_binlog(transaction.id),
+    }
+
+
+def _binlog(id_: str) -> dict[str, object]:
+    """Return where a transaction of MySQL begins, from its id: ``file:offset`` and perhaps its GTID behind a blank."""
+    begin, _, gtid = id_.partition(" ")
+    file, _, offset = begin.rpartition(":")
+    return {
+        "server_id": 0,
+        "gtid": gtid or None,
+        "file": file,
+        "pos": int(offset) if _is_number(offset) else 0,
+        "row": 0,
     }
 
 

@@ -25,6 +25,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 class PostgresWorld:
     """See :class:`tests.contract.world.World`."""
 
+    keeps_our_place = True
+
     def __init__(self, db: Database) -> None:
         self._db = db
 

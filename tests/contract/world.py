@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 class World(Protocol):
-    """A fresh database and sources over it. Tables have the columns ``id`` and ``v``; each call is one transaction."""
+    """A fresh database and sources over it. Tables have the columns ``id`` and ``v``; each call is one transaction.
+
+    ``keeps_our_place``: the source itself remembers what was confirmed (a replication slot).
+    """
+
+    keeps_our_place: bool
 
     def source(self) -> Source:
         """Return a new source over the database, as a new daemon of the same pipeline would make it."""

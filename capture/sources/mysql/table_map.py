@@ -84,6 +84,12 @@ class _Reader:
 _PACKED_BYTES: Final = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
+def name_of(body: bytes) -> tuple[str, str]:
+    """Return the database and name of an event's table."""
+    table = 8 + 1 + body[8] + 1
+    return body[9 : table - 1].decode(), body[table + 1 : table + 1 + body[table]].decode()
+
+
 def read(body: bytes, collations: Mapping[int, str]) -> TableMap:
     """Read the event's bytes behind its 19-byte header, without checksum; ``collations``: character set by id.
 

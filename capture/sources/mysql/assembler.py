@@ -1,0 +1,361 @@
+"""Events of the log into blocks: transactions, images, table versions, and where the stream can be resumed. Pure.
+
+The stream is resumed between two transactions alone: in the middle of one, rows no longer have their table maps. A
+transaction ends with its XID or COMMIT, or with its one statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from capture.blocks import BlockBuilder
+from capture.source import Batch, SourceError
+from capture.sources.mysql import binlog, ddl, payload, rows
+from capture.sources.mysql.coordinates import FIRST, Place
+from capture.sources.mysql.forms import UnreadableValue
+from capture.sources.mysql.visibility import transaction_id
+from schemas.block import Op, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capture.sources.mysql.binlog import Gtid, Header
+    from capture.sources.mysql.positions import Standing
+    from capture.sources.mysql.rows import Change, RowEvent
+    from schemas.table import TableSchema
+
+_MICROSECONDS: Final = 1_000_000
+_OFFSETS: Final = 1 << 32
+_REPORT: Final = "report it, with the server's version"
+
+PARTIAL = "a row of it was logged without all its columns (binlog_row_image is not FULL, or was not for a session)"
+PARTIAL_JSON = "a row of it was logged with differences of JSON values alone (binlog_row_value_options = PARTIAL_JSON)"
+UNFINISHED_ROLLBACK = "a transaction was rolled back in part, and the log has its rows nevertheless"
+FOREIGN_XA = "an XA transaction was committed whose rows were logged before capture began to read"
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A table version of the stream.
+
+    ``lost`` says why what was published of the table before no longer holds, ``unreadable`` why none of its rows can be
+    read; then there is neither ``schema`` nor ``decode``.
+    """
+
+    name: str
+    schema: TableSchema | None = None
+    decode: Callable[[RowEvent], list[Change]] | None = None
+    lost: str | None = None
+    unreadable: str | None = None
+
+
+class Follower(Protocol):
+    """Who knows the tables: :class:`capture.sources.mysql.versions.Versions`, or a test."""
+
+    def follow(self, body: bytes) -> Followed | None:
+        """Return the version of a table that the log announces; None for a table that is none of ours."""
+
+    def altered(self) -> None:
+        """A statement of the log may have changed tables: the catalog is to be asked again."""
+
+    def truncated(self, effect: ddl.Effect) -> tuple[str, TableSchema] | None:
+        """Return the name and version of a table of ours that was emptied."""
+
+    def concerned(self, effect: ddl.Effect) -> list[str]:
+        """Return the names of tables of ours that a statement concerns."""
+
+    def replaced(self, effect: ddl.Effect, at: str) -> None:
+        """A table was dropped, renamed or made anew: its rows are none of ours until it was looked at again."""
+
+    def all_names(self) -> list[str]:
+        """Return the names of all tables of ours."""
+
+
+class Assembler:
+    """Feed it every event; :meth:`take` what has come of them."""
+
+    def __init__(self, standing: Standing, follower: Follower) -> None:
+        self.standing = standing
+        self.news = False
+        self._follower = follower
+        self._builder = BlockBuilder()
+        self._maps: dict[int, Followed | None] = {}
+        self._known: dict[bytes, Followed | None] = {}
+        self._lost: dict[str, str] = {}
+        self._muted: set[str] = set()
+        self._at: Transaction | None = None
+        self._place = standing.place or Place.of("log.0", FIRST)
+        self._gtid: Gtid | None = None
+        self._begun = False
+        self._begin_place = self._place
+        self._touched: set[str] = set()
+        self._before_prepared: Standing | None = None
+        self._prepared: dict[bytes, list[tuple[str, TableSchema, Op, Change]]] = {}
+        self._holding: list[tuple[str, TableSchema, Op, Change]] | None = None
+        self._handlers: Final[dict[int, Callable[[Header, bytes], None]]] = {
+            binlog.HEARTBEAT: self._heartbeat,
+            binlog.ROTATE: self._rotate,
+            binlog.FORMAT: self._format,
+            binlog.MARIADB_GTID: lambda head, body: self._begin(head, binlog.mariadb_gtid(head, body)),
+            binlog.GTID: lambda head, body: self._begin(head, binlog.mysql_gtid(body, anonymous=False)),
+            binlog.ANONYMOUS_GTID: lambda head, body: self._begin(head, binlog.mysql_gtid(body, anonymous=True)),
+            binlog.GTID_TAGGED: lambda head, body: self._begin(head, binlog.tagged_gtid(body)),
+            binlog.QUERY: self._query,
+            binlog.MARIADB_QUERY_COMPRESSED: self._query,
+            binlog.XID: lambda _head, _body: self._commit(),
+            binlog.XA_PREPARE: self._xa_prepare,
+            binlog.TABLE_MAP: self._table_map,
+            binlog.PARTIAL_UPDATE: self._partial,
+            binlog.PAYLOAD: self._payload,
+            binlog.INCIDENT: self._incident,
+            **dict.fromkeys(rows.ROW_EVENTS, self._rows),
+        }
+
+    @property
+    def between(self) -> bool:
+        """Whether no transaction is open."""
+        return self._gtid is None
+
+    @property
+    def reached(self) -> Place:
+        """How far the log was read to the end of a transaction."""
+        return self._place if self._gtid is None else self._begin_place
+
+    @property
+    def resume(self) -> Standing:
+        """Where the stream can be resumed: before the oldest XA transaction that is prepared and not committed."""
+        return self._before_prepared or self.standing
+
+    @property
+    def at(self) -> Transaction | None:
+        """The transaction that was read last, or is being read."""
+        return self._at
+
+    @property
+    def rows(self) -> int:
+        """Rows that wait to be taken."""
+        return self._builder.rows
+
+    def take(self) -> Batch:
+        """Return everything gathered since the last call."""
+        batch = Batch(self._builder.take(), self._at, self.resume.dump(), self.between, self._lost)
+        self._lost = {}
+        self._muted.clear()
+        self.news = False
+        return batch
+
+    def revise(self) -> None:
+        """Ask for every table's version again before its next rows: the catalog has changed beside the log."""
+        self._known.clear()
+        self._maps.clear()
+
+    # --- the log ---------------------------------------------------------------------------------------------------
+
+    def feed(self, head: Header, body: bytes) -> None:
+        """Take in one event; raises SourceError for a log that cannot be read."""
+        handler = self._handlers.get(head.kind)
+        if not head.flags & binlog.ARTIFICIAL and head.kind != binlog.HEARTBEAT and (head.end or self._gtid):
+            self._move(head)
+        if handler is not None:
+            handler(head, body)
+        if self._gtid is None:
+            self._settle()
+
+    def _move(self, head: Header) -> None:
+        """Go to the end of an event; its own word has 32 bits only, and events inside a transaction may have none."""
+        offset = self._place.offset + head.size
+        if head.end and offset % _OFFSETS != head.end:
+            offset = head.end
+        self._place = self._place._replace(offset=offset)
+
+    def _settle(self) -> None:
+        if self._place != self.standing.place:
+            self.standing = replace(self.standing, place=self._place)
+
+    def _heartbeat(self, head: Header, body: bytes) -> None:
+        """Nothing more comes before this place: so far the server has read its log for us."""
+        if self._gtid is not None:
+            return
+        place = Place.of(body.decode(), head.end)
+        beyond = self._place.offset - self._place.offset % _OFFSETS if place.file == self._place.file else 0
+        self._place = max(self._place, place._replace(offset=beyond + head.end))
+
+    def _rotate(self, _head: Header, body: bytes) -> None:
+        file, offset = binlog.rotate(body)
+        if self._gtid is not None:
+            raise SourceError("the log breaks off in the middle of a transaction", _REPORT)
+        if file != self._place.file:
+            self._place = Place.of(file, offset)
+            self.standing = replace(self.standing, born=0)
+
+    def _format(self, head: Header, _body: bytes) -> None:
+        """Table ids count anew in every file. The server sends the head of a file first, wherever it then begins."""
+        self._maps.clear()
+        self.standing = replace(self.standing, born=self.standing.born or head.seconds)
+
+    def _incident(self, _head: Header, _body: bytes) -> None:
+        for name in self._follower.all_names():
+            self._lost[name] = "the server could not log some changes (an incident event)"
+
+    # --- transactions ----------------------------------------------------------------------------------------------
+
+    def _begin(self, head: Header, gtid: Gtid) -> None:
+        self._gtid = gtid
+        self._begin_place = self._place._replace(offset=self._place.offset - head.size)
+        self._holding = None
+        self._begun = not gtid.standalone and head.kind == binlog.MARIADB_GTID
+        committed_us = gtid.committed_us if gtid.committed_us is not None else head.seconds * _MICROSECONDS
+        self._at = Transaction(
+            replace(self.standing, count=self.standing.count + 1).position,
+            committed_us,
+            transaction_id(self._begin_place, gtid.gtid),
+        )
+        self._builder.begin(self._at)
+
+    def _commit(self) -> None:
+        if self._gtid is None:
+            return
+        self._builder.commit()
+        gtids = self.standing.gtids.with_(self._gtid.gtid) if self._gtid.gtid else self.standing.gtids
+        self.standing = replace(self.standing, gtids=gtids, count=self.standing.count + 1)
+        if not self._prepared:
+            self._before_prepared = None
+        self._gtid, self._holding = None, None
+        self._touched.clear()
+        self.news = True
+
+    def _payload(self, _head: Header, body: bytes) -> None:
+        """A whole transaction in one event; its own events do not move the place."""
+        for inner, data in payload.events(payload.payload(body)):
+            handler = self._handlers.get(inner.kind)
+            if handler is not None:
+                handler(inner, data)
+
+    def _query(self, head: Header, body: bytes) -> None:
+        query = binlog.query(head.kind, body)
+        word = query.text[:12].upper()
+        if word.startswith((b"BEGIN", b"SAVEPOINT")):
+            self._begun = True
+        elif word.startswith(b"COMMIT"):
+            self._commit()
+        elif word.startswith(b"ROLLBACK"):
+            self._rollback(whole=b" TO " not in query.text.upper())
+        elif word.startswith(b"XA "):
+            self._xa(query.text)
+        else:
+            self._statement(query)
+
+    def _rollback(self, *, whole: bool) -> None:
+        """Rows of tables without transactions stay, so the log has them beside others that were taken back."""
+        for name in self._touched:
+            self._lose(name, UNFINISHED_ROLLBACK)
+        if whole:
+            self._commit()
+
+    def _statement(self, query: binlog.Query) -> None:
+        """A statement that was logged as such: a change of tables, or of what they hold."""
+        for effect in ddl.effects(query.text, query.database):
+            if effect.kind is ddl.Kind.TRUNCATED:
+                self._truncate(effect)
+            elif effect.kind is ddl.Kind.REPLACED:
+                self._follower.replaced(effect, str(self._begin_place))
+            else:
+                for name in self._follower.concerned(effect):
+                    self._lose(name, "a statement moved or removed rows that the log does not have (ALTER TABLE)")
+        self._follower.altered()
+        self.revise()
+        if not self._begun and not query.text.rstrip().upper().endswith(b"START TRANSACTION"):
+            self._commit()
+
+    def _truncate(self, effect: ddl.Effect) -> None:
+        found = self._follower.truncated(effect)
+        if found is not None:
+            self._builder.row(found[1], Op.TRUNCATE, None, None)
+
+    # --- XA --------------------------------------------------------------------------------------------------------
+
+    def _xa(self, text: bytes) -> None:
+        verb = text.split(None, 2)[1].upper()
+        if verb in (b"START", b"BEGIN"):
+            self._holding, self._begun = [], True
+        elif verb == b"COMMIT":
+            self._xa_commit(binlog.xid_of_statement(text))
+        elif verb == b"ROLLBACK":
+            self._prepared.pop(binlog.xid_of_statement(text), None)
+            self._commit()
+
+    def _xa_prepare(self, _head: Header, body: bytes) -> None:
+        """The rows of an XA transaction are in the log when it is prepared, and count when it is committed."""
+        one_phase, xid = binlog.xa_prepare(body)
+        held, self._holding = self._holding or [], None
+        if one_phase:
+            self._replay(held)
+        else:
+            self._before_prepared = self._before_prepared or replace(self.standing, place=self._begin_place)
+            self._prepared[xid] = held
+        self._commit()
+
+    def _xa_commit(self, xid: bytes) -> None:
+        held = self._prepared.pop(xid, None)
+        if held is None:
+            for name in self._follower.all_names():
+                self._lost[name] = FOREIGN_XA
+        else:
+            self._replay(held)
+        self._commit()
+
+    def _replay(self, held: list[tuple[str, TableSchema, Op, Change]]) -> None:
+        for name, schema, op, change in held:
+            if name not in self._muted:
+                self._builder.row(schema, op, change.before, change.after)
+
+    # --- rows ------------------------------------------------------------------------------------------------------
+
+    def _table_map(self, _head: Header, body: bytes) -> None:
+        table_id, key = rows.table_id_of(body), body[6:]
+        if key not in self._known:
+            self._known[key] = self._followed(body)
+        self._maps[table_id] = self._known[key]
+
+    def _followed(self, body: bytes) -> Followed | None:
+        followed = self._follower.follow(body)
+        if followed is not None and followed.lost is not None:
+            self._lose(followed.name, followed.lost)
+        return followed
+
+    def _lose(self, name: str, reason: str) -> None:
+        """Rows behind the point where a table was lost stay out of the batch that says so: they do not continue it."""
+        self._lost[name] = reason
+        self._muted.add(name)
+
+    def _rows(self, head: Header, body: bytes) -> None:
+        if self._gtid is None:
+            raise SourceError("the log has rows outside of a transaction", _REPORT)
+        followed = self._maps.get(rows.table_id_of(body))
+        if followed is None or followed.name in self._muted:
+            return
+        if followed.schema is None or followed.decode is None:
+            self._lose(followed.name, followed.unreadable or "")
+            return
+        self._touched.add(followed.name)
+        event = rows.event(head.kind, body)
+        if not event.complete:
+            self._lose(followed.name, PARTIAL)
+            return
+        try:
+            changes = followed.decode(event)
+        except (UnreadableValue, rows.RowsError) as error:
+            self._lose(followed.name, f"a row of it cannot be read: {error}")
+            return
+        if self._holding is not None:
+            self._holding += [(followed.name, followed.schema, event.op, change) for change in changes]
+            return
+        row, schema, op = self._builder.row, followed.schema, event.op
+        for before, after in changes:
+            row(schema, op, before, after)
+
+    def _partial(self, _head: Header, body: bytes) -> None:
+        followed = self._maps.get(rows.table_id_of(body))
+        if followed is not None:
+            self._lose(followed.name, PARTIAL_JSON)

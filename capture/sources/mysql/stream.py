@@ -1,0 +1,214 @@
+"""The replication connection: what a replica says to a server, and the events that it then sends without end.
+
+Sources: MySQL source code documentation, "COM_BINLOG_DUMP_GTID"; MariaDB Server Documentation, "Replica Protocol".
+PyMySQL connects and logs in; from the dump command on the socket is ours, so that waiting has an end and nothing that
+arrived is lost by it. (python-mysql-replication's reader waits without end, and connects again by itself in the middle
+of a transaction, where rows no longer have their table.)
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import time
+import zlib
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+
+from capture.source import HistoryLost, SourceError, SourceUnavailable
+from capture.sources.mysql import binlog
+from capture.sources.mysql.faults import translated
+from capture.sources.mysql.gtid import GtidPosition, GtidSet
+from runtime.mysql import connect
+
+if TYPE_CHECKING:
+    from capture.sources.mysql.binlog import Header
+    from capture.sources.mysql.coordinates import Place
+    from capture.sources.mysql.server import Server
+
+#: The server shows a sign of life this often, in seconds, and is given up after so many of them.
+HEARTBEAT_S: Final = 1
+_SILENCE_S: Final = 60.0
+#: What the server sends first must come within this time, in seconds: it may have to search its log.
+_FIRST_S: Final = 60.0
+
+_COM_BINLOG_DUMP, _COM_BINLOG_DUMP_GTID = 0x12, 0x1E
+_THROUGH_GTID: Final = 4
+_RECEIVE_BYTES: Final = 1 << 20
+#: Events taken in by one call at most, so that a flood of transactions of other tables returns to the caller too.
+_EVENTS_AT_ONCE: Final = 50_000
+_LARGEST_PACKET: Final = 0xFFFFFF
+_OK, _EOF, _ERROR = 0x00, 0xFE, 0xFF
+
+_FATAL_READING: Final = 1236
+_SAME_ID: Final = "same server_uuid/server_id"
+_TOO_LARGE: Final = "max_allowed_packet"
+
+
+class Sink(Protocol):
+    """What takes the events in."""
+
+    @property
+    def rows(self) -> int:
+        """Rows gathered so far."""
+
+    def feed(self, head: Header, body: bytes) -> None:
+        """Take in one event, without header and checksum."""
+
+
+class Stream:
+    """One replication connection. Not thread-safe; raises SourceUnavailable wherever the connection breaks."""
+
+    def __init__(self, url: str, program_name: str, server: Server, server_id: int) -> None:
+        self._server, self._server_id = server, server_id
+        conn: Any = connect(url, program_name=program_name)
+        self._conn, self._sock = conn, conn._sock  # noqa: SLF001 - the protocol is ours from here on
+        self._buffer = bytearray()
+        self._heard_at = time.monotonic()
+        self._checksums = False
+        self._waiting: list[tuple[Header, bytes]] = []
+
+    def start(self, at: Place | None, after: GtidSet | GtidPosition) -> None:
+        """Begin to stream at a place of the server's own log, or after all of these transactions.
+
+        Returns when the server has begun. Raises HistoryLost when it no longer has, or never had, what comes next.
+        """
+        with translated("the stream cannot be prepared"):
+            self._introduce(after)
+        command, payload = self._dump(at, after)
+        with translated("the stream does not start"):
+            self._conn._execute_command(command, payload)  # noqa: SLF001
+        deadline = time.monotonic() + _FIRST_S
+        while not self._waiting or self._waiting[-1][0].kind != binlog.FORMAT:
+            event = self._next(starting=True)
+            if event is not None:
+                self._waiting.append(event)
+            elif not self._receive(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
+                raise SourceUnavailable("the server does not begin to send its log")
+
+    def born(self, file: str) -> int:
+        """Return when a file was begun, in seconds, if it is the one with which the stream begins; else 0."""
+        names = [binlog.rotate(body)[0] for head, body in self._waiting if head.kind == binlog.ROTATE]
+        return self._waiting[-1][0].seconds if names and names[-1] == file else 0
+
+    def _introduce(self, after: GtidSet | GtidPosition) -> None:
+        settings = ["@master_binlog_checksum = @@global.binlog_checksum"]
+        settings += [f"@{role}_heartbeat_period = {HEARTBEAT_S * 1_000_000_000}" for role in ("master", "source")]
+        if self._server.mariadb:
+            settings += ["@mariadb_slave_capability = 4", "@slave_gtid_strict_mode = 1"]
+            settings += ["@slave_gtid_ignore_duplicates = 0", f"@slave_connect_state = '{after}'"]
+        else:
+            settings += ["@source_binlog_checksum = @@global.binlog_checksum"]
+        with self._conn.cursor() as cursor:
+            cursor.execute(f"SET {', '.join(settings)}")
+            cursor.execute("SELECT @@global.binlog_checksum")
+            self._checksums = str(cursor.fetchall()[0][0]).upper() == "CRC32"
+
+    def _dump(self, at: Place | None, after: GtidSet | GtidPosition) -> tuple[int, bytes]:
+        """Return the command; MariaDB was told the place by its transactions, and searches it itself."""
+        if isinstance(after, GtidPosition):
+            return _COM_BINLOG_DUMP, Struct("<IHI").pack(4, 0, self._server_id)
+        if at is not None:
+            name = at.file.encode()
+            return _COM_BINLOG_DUMP_GTID, Struct(f"<HII{len(name)}sQI").pack(
+                0, self._server_id, len(name), name, at.offset, 0
+            )
+        known = after.encoded()
+        head = Struct("<HIIQI").pack(_THROUGH_GTID, self._server_id, 0, 4, len(known))
+        return _COM_BINLOG_DUMP_GTID, head + known
+
+    # --- the stream ------------------------------------------------------------------------------------------------
+
+    def drain(self, sink: Sink, max_rows: int) -> None:
+        """Hand on what has arrived, until nothing more is there or the sink holds ``max_rows``."""
+        while self._waiting:
+            sink.feed(*self._waiting.pop(0))
+        for _ in range(_EVENTS_AT_ONCE):
+            event = self._next(starting=False)
+            if event is None:
+                if self._receive(0.0):
+                    continue
+                return
+            sink.feed(*event)
+            if sink.rows >= max_rows:
+                return
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something arrives, for at most ``timeout_s``; raises SourceUnavailable after a long silence."""
+        self._receive(timeout_s)
+        if time.monotonic() - self._heard_at > _SILENCE_S:
+            raise SourceUnavailable("the server has sent nothing, not even a heartbeat, for a minute")
+
+    def close(self) -> None:
+        """Close the connection at once; the server notices. Safe to call twice."""
+        self._conn._force_close()  # noqa: SLF001 - a COM_QUIT would not be read
+
+    # --- packets ---------------------------------------------------------------------------------------------------
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Take in what has arrived within ``timeout_s``; whether anything has."""
+        try:
+            if not getattr(self._sock, "pending", int)() and not select.select([self._sock], [], [], timeout_s)[0]:
+                return False
+            self._sock.settimeout(0.0)
+            data = self._sock.recv(_RECEIVE_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except (OSError, ValueError):
+            raise SourceUnavailable("the replication connection was lost") from None
+        if not data:
+            raise SourceUnavailable("the server closed the replication connection")
+        self._buffer += data
+        self._heard_at = time.monotonic()
+        return True
+
+    def _packet(self) -> bytes | None:
+        """Return the next whole packet, joined where it was too large for one; None while it is not there."""
+        buffer, at, parts = self._buffer, 0, []
+        while True:
+            if len(buffer) < at + 4:
+                return None
+            size = int.from_bytes(buffer[at : at + 3], "little")
+            if len(buffer) < at + 4 + size:
+                return None
+            parts.append(bytes(memoryview(buffer)[at + 4 : at + 4 + size]))
+            at += 4 + size
+            if size < _LARGEST_PACKET:
+                break
+        del buffer[:at]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _next(self, *, starting: bool) -> tuple[Header, bytes] | None:
+        packet = self._packet()
+        if packet is None:
+            return None
+        if packet[0] == _OK:
+            return self._event(packet)
+        if packet[0] == _ERROR:
+            self._refused(packet, starting=starting)
+        raise SourceUnavailable("the server ended the stream")
+
+    def _event(self, packet: bytes) -> tuple[Header, bytes]:
+        head = binlog.header(packet, 1)
+        body = packet[1 + binlog.HEADER_BYTES :]
+        if head.kind == binlog.FORMAT:
+            self._checksums = binlog.has_checksums(body)
+        if self._checksums:
+            if zlib.crc32(memoryview(packet)[1 : -binlog.CHECKSUM_BYTES]) != int.from_bytes(packet[-4:], "little"):
+                raise SourceUnavailable("an event of the log has a wrong checksum")
+            body = body[: -binlog.CHECKSUM_BYTES]
+        return head, body
+
+    def _refused(self, packet: bytes, *, starting: bool) -> NoReturn:
+        """Raise what the server says; its words name files, transactions and settings of the log, no rows."""
+        number = int.from_bytes(packet[1:3], "little")
+        text = packet[9 if packet[3:4] == b"#" else 3 :].decode(errors="replace")
+        what = f"the server does not send its log: error {number}: {text}"
+        if _SAME_ID in text:
+            fix = f"give each its own: source.server_id (now {self._server_id})"
+            raise SourceUnavailable("another replica, or another capture, has our server_id", fix)
+        if number != _FATAL_READING:
+            raise SourceUnavailable(what, "the user needs REPLICATION SLAVE; see `ferryman check`")
+        if _TOO_LARGE in text:
+            raise SourceError(what, "SET GLOBAL max_allowed_packet = 1073741824;")
+        raise HistoryLost(what) if starting else SourceUnavailable(what)
