@@ -139,7 +139,7 @@ class Assembler:
 
     def take(self) -> Batch:
         """Return everything gathered since the last call."""
-        batch = Batch(self._builder.take(), self._at, self.resume.dump(), self.between, self._lost)
+        batch = Batch([*self._builder.take()], self._at, self.resume.dump(), self.between, self._lost)
         self._lost = {}
         self._muted.clear()
         self.news = False

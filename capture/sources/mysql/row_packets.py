@@ -6,20 +6,27 @@ the file as they are. Source: MySQL source code documentation, "Text Resultset R
 
 from __future__ import annotations
 
+from itertools import islice
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from pymysql.constants import COMMAND
 
+from schemas.columnar.block import columns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from schemas.block import Row
+    from schemas.columnar.block import Columns
 
 _SIZE: Final = Struct("<I")
 _NULL: Final = 0xFB
 _EOF: Final = 0xFE
 _EOF_BYTES: Final = 9
+_FILE_BUFFER_BYTES: Final = 1 << 20
+_ROWS_AT_ONCE: Final = 5_000
 _LENGTH_BYTES: Final = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
@@ -88,6 +95,14 @@ def write(file: IO[bytes], packet: bytes) -> None:
     """Append a row to a spool file."""
     file.write(_SIZE.pack(len(packet)))
     file.write(packet)
+
+
+def images(path: Path) -> Iterator[Columns]:
+    """Yield the rows of a spool file, some thousands at a time."""
+    with path.open("rb", buffering=_FILE_BUFFER_BYTES) as file:
+        rows = read(file)
+        while part := list(islice(rows, _ROWS_AT_ONCE)):
+            yield columns(part)
 
 
 def read(file: IO[bytes]) -> Iterator[Row]:

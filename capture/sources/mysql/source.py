@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
-from capture.sources.mysql import catalog, chunks, cutting, history, row_packets, server, tables, values
+from capture.sources.mysql import bounds, catalog, chunks, history, kernels, row_packets, server, tables, values
 from capture.sources.mysql.assembler import Assembler
 from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from capture.source import ChunkRead, ChunkRequest, FoundTable, Mark, Plan, Resume
     from capture.sources.mysql.server import Server
     from runtime.config import Selection, SourceConfig
-    from schemas.block import Row
+    from schemas.columnar.block import Columns
+    from schemas.columnar.images import Kernel
     from schemas.table import Column, TableSchema
 
 log = structlog.get_logger()
 
 #: How long a start waits for another capture of this pipeline to end, in seconds.
 _LOCK_WAIT_S: Final = 5
-_FILE_BUFFER_BYTES: Final = 1 << 20
 
 OTHER_SERVER = "the server was changed: without a key, rows published just before cannot be told from new ones"
 
@@ -231,7 +231,7 @@ class MySQLSource:
         """Return how to cut a table into ranges of its key; one whole chunk for a table without a key."""
         snapshot = self._config.snapshot
         with translated(f"table {table.name} cannot be measured"):
-            return cutting.cut(
+            return bounds.cut(
                 self._connected(),
                 table,
                 mariadb=self._known().mariadb,
@@ -247,11 +247,13 @@ class MySQLSource:
         """Return the function that workers run."""
         return chunks.read_chunk
 
-    def rows(self, chunk: ChunkRead) -> Iterator[Row]:
-        """Yield the rows of a chunk, reading its file lazily."""
-        if chunk.path is not None:
-            with chunk.path.open("rb", buffering=_FILE_BUFFER_BYTES) as file:
-                yield from row_packets.read(file)
+    def images(self, chunk: ChunkRead) -> Iterator[Columns]:
+        """Yield the rows of a chunk, reading its file as they are wanted."""
+        return iter(()) if chunk.path is None else row_packets.images(chunk.path)
+
+    def kernel(self, column: Column) -> Kernel:
+        """Return how whole columns of this column's source form become Avro values."""
+        return kernels.kernel(column)
 
     def converter(self, column: Column) -> Callable[[bytes], object]:
         """Return how this column's source form becomes its Avro value."""
@@ -263,7 +265,7 @@ class MySQLSource:
         """Return how much log lies between what was read and the server's end of log."""
         if self._assembler is None:
             return None
-        return cutting.distance(server.log_files(self._connected()), self._assembler.reached)
+        return bounds.distance(server.log_files(self._connected()), self._assembler.reached)
 
     def retained_bytes(self) -> int | None:
         """Return None: a server keeps its log for a time, whoever reads it."""
