@@ -27,12 +27,20 @@ def decoder(charset: str) -> Callable[[bytes], bytes] | None:
     if charset in _UTF8:
         return None
     if charset in _BYTEWISE:
-        table = _table(*_BYTEWISE[charset])
-        return _bytewise(table, ascii_is_itself=table.startswith(_ASCII))
+        return _bytewise(_table(*_BYTEWISE[charset]), ascii_is_itself=keeps_ascii(charset))
     codec, corrections, errors = _MULTIBYTE[charset]
     return _multibyte(
         codec, {ord(c): other for c, other in corrections.items()}, errors, ascii_is_itself=not codec.startswith("utf")
     )
+
+
+def keeps_ascii(charset: str) -> bool:
+    """Whether bytes below 80 are the ASCII characters, so that text of such bytes alone is UTF-8 as it stands."""
+    if charset in _UTF8:
+        return True
+    if charset in _BYTEWISE:
+        return _table(*_BYTEWISE[charset]).startswith(_ASCII)
+    return not _MULTIBYTE[charset][0].startswith("utf")
 
 
 def is_known(charset: str) -> bool:

@@ -32,6 +32,7 @@ ROW_EVENTS: Final = {
 _VERSION_2: Final = frozenset({30, 31, 32, 39, 169, 170, 171})
 _COMPRESSED: Final = frozenset({166, 167, 168, 169, 170, 171})
 _STATEMENT_END: Final = 1
+_CUT_OFF: Final = "a row image that does not end with its event"
 _PACKED_BYTES: Final = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
@@ -125,18 +126,48 @@ def decoder(table: TableMap, columns: Sequence[ColumnMeta] | None = None) -> Cal
     ``columns`` are the table's, refined by the catalog; default: those of the log. The function raises RowsError for
     images that do not fit the table, and :class:`~capture.sources.mysql.forms.UnreadableValue`.
     """
-    metas = table.columns if columns is None else columns
-    fields = [
-        _Field(fixed_size(wire), length_size(wire), forms.reader(wire, meta))
-        for wire, meta in zip(table.wires, metas, strict=True)
-    ]
+    fields = _fields(table, columns)
 
     def decode(found: RowEvent) -> list[Change]:
         if found.width != len(fields):
             raise RowsError("a row event of another width than its table map")
-        return list(_changes(found, fields))
+        try:
+            return list(_changes(found, fields))
+        except IndexError:
+            raise RowsError(_CUT_OFF) from None
 
     return decode
+
+
+def row_reader(table: TableMap, columns: Sequence[ColumnMeta] | None = None) -> Callable[[bytes], Change]:
+    """Return what reads one row as :mod:`capture.sources.mysql.splitting` splits it: its operation and complete images.
+
+    Arguments and errors are those of :func:`decoder`.
+    """
+    fields = _fields(table, columns)
+    everything = list(enumerate(fields))
+
+    def read(row: bytes) -> Change:
+        op = Op(chr(row[0]))
+        first, at = _image(row, 1, everything, len(fields))
+        second = None
+        if op is Op.UPDATE:
+            second, at = _image(row, at, everything, len(fields))
+        if at != len(row):
+            raise RowsError(_CUT_OFF)
+        if op is Op.CREATE:
+            return Change(None, first)
+        return Change(first, second)
+
+    return read
+
+
+def _fields(table: TableMap, columns: Sequence[ColumnMeta] | None) -> list[_Field]:
+    metas = table.columns if columns is None else columns
+    return [
+        _Field(fixed_size(wire), length_size(wire), forms.reader(wire, meta))
+        for wire, meta in zip(table.wires, metas, strict=True)
+    ]
 
 
 def _changes(found: RowEvent, fields: list[_Field]) -> list[Change]:
@@ -150,7 +181,7 @@ def _changes(found: RowEvent, fields: list[_Field]) -> list[Change]:
         else:
             out.append(Change(None, first) if found.op is Op.CREATE else Change(first, None))
     if at > len(images):
-        raise RowsError("a row image that does not end with its event")
+        raise RowsError(_CUT_OFF)
     return out
 
 
@@ -173,7 +204,7 @@ def _image(data: bytes, at: int, columns: list[tuple[int, _Field]], width: int) 
         length = int.from_bytes(data[at:end], "little") if field.size is None else field.size
         at = end + length
         if at > len(data):
-            raise RowsError("a row image that does not end with its event")
+            raise RowsError(_CUT_OFF)
         value = data[end:at]
         row[i] = value if field.form is None else field.form(value)
     return tuple(row), at

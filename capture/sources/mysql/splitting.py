@@ -1,0 +1,89 @@
+"""Row events split into rows, whose values nobody looks at yet: they are read later, many rows at once. Pure.
+
+A row is the letter of its operation and its image, or for an update its old image and its new one, as they were logged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from capture.sources.mysql.rows import RowsError
+from capture.sources.mysql.wire import fixed_size, length_size
+from schemas.block import Op
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from capture.sources.mysql.rows import RowEvent
+    from capture.sources.mysql.wire import Wire
+
+#: How to get over the values of an image: for each that has a length, the bytes before it and those of the length; and
+#: the bytes behind the last of them.
+_Way = tuple[list[tuple[int, int]], int]
+
+#: Sets of null columns whose way is remembered; rows of real tables have few.
+_REMEMBERED: Final = 1_000
+
+
+def splitter(wires: Sequence[Wire]) -> Callable[[RowEvent], list[bytes]]:
+    """Return what splits a table's events; it raises RowsError for an event that does not hold whole rows."""
+    sizes = [(fixed_size(wire), length_size(wire)) for wire in wires]
+    nulls_size = (len(wires) + 7) // 8
+    ways: dict[bytes, _Way] = {}
+
+    def end(images: bytes, at: int) -> int:
+        nulls = images[at : at + nulls_size]
+        way = ways.get(nulls)
+        if way is None:
+            if len(ways) >= _REMEMBERED:
+                ways.clear()
+            way = ways[nulls] = _way(sizes, int.from_bytes(nulls, "little"))
+        at += nulls_size
+        steps, rest = way
+        for before, lengths in steps:
+            at += before
+            if lengths == 1:
+                at += 1 + images[at]
+            elif lengths == 2:
+                at += 2 + images[at] + (images[at + 1] << 8)
+            else:
+                at += lengths + int.from_bytes(images[at : at + lengths], "little")
+        return at + rest
+
+    def split(event: RowEvent) -> list[bytes]:
+        if event.width != len(sizes) or not event.complete:
+            raise RowsError("a row event without all columns of its table")
+        try:
+            return _split(event, end)
+        except IndexError:
+            raise RowsError("a row image that does not end with its event") from None
+
+    return split
+
+
+def _split(event: RowEvent, end: Callable[[bytes, int], int]) -> list[bytes]:
+    letter, images, size = event.op.value.encode(), event.images, len(event.images)
+    update = event.op is Op.UPDATE
+    rows, at = [], 0
+    while at < size:
+        stop = end(images, at)
+        if update:
+            stop = end(images, stop)
+        rows.append(letter + images[at:stop])
+        at = stop
+    if at != size:
+        raise IndexError
+    return rows
+
+
+def _way(sizes: list[tuple[int | None, int]], nulls: int) -> _Way:
+    steps, fixed = [], 0
+    for i, (size, lengths) in enumerate(sizes):
+        if nulls >> i & 1:
+            continue
+        if size is None:
+            steps.append((fixed, lengths))
+            fixed = 0
+        else:
+            fixed += size
+    return steps, fixed

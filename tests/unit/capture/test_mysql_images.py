@@ -1,0 +1,78 @@
+"""Row images of MySQL read by column: the reference reads them value by value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from capture.sources.mysql import images, rows, splitting
+from capture.sources.mysql.column_meta import ColumnMeta
+from capture.sources.mysql.rows import RowsError
+from capture.sources.mysql.wire import Wire, WireType
+from schemas.columnar.arrays import Unserved
+from tests.support import mysql_images as made
+
+#: A counterexample is small as it is.
+FAST = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+def by_column(table, cut):
+    reader = images.Images(cut, images.fields(table.wires, table.columns))
+    every = np.arange(len(cut))
+    read = reader.read(every, reader.starts + 1)
+    assert (read.ends == reader.ends).all()
+    return read.images.rows()
+
+
+@settings(max_examples=60, phases=FAST)
+@given(st.data())
+def test_columns_of_every_type_hold_what_the_reference_reads(data):
+    columns = data.draw(st.lists(made.columns(), min_size=1, max_size=5))
+    lines = data.draw(st.lists(st.tuples(*(st.none() | column.cells for column in columns)), min_size=1, max_size=6))
+    table = made.table(columns)
+    event = rows.event(30, made.rows_body(len(columns), [made.image(list(line)) for line in lines]))
+    cut = splitting.splitter(table.wires)(event)
+    assert by_column(table, cut) == [made.row(list(line)) for line in lines]
+    reference = rows.row_reader(table)
+    assert [reference(row).after for row in cut] == [made.row(list(line)) for line in lines]
+
+
+@settings(max_examples=20, phases=FAST)
+@given(st.data())
+def test_an_update_is_split_with_both_its_images(data):
+    columns = data.draw(st.lists(made.columns(), min_size=1, max_size=10))
+    line = st.tuples(*(st.none() | column.cells for column in columns)).map(list)
+    pairs = data.draw(st.lists(st.tuples(line, line), min_size=1, max_size=4))
+    table = made.table(columns)
+    body = made.rows_body(len(columns), [made.image(one) for pair in pairs for one in pair], update=True)
+    event = rows.event(31, body)
+    cut = splitting.splitter(table.wires)(event)
+    assert b"".join(row[1:] for row in cut) == event.images
+    assert list(map(rows.row_reader(table), cut)) == rows.decoder(table)(event)
+
+
+TEXT = made.Column(Wire(WireType.VARCHAR, 400), ColumnMeta("", "varchar", charset="utf8mb4", length=100), st.nothing())
+INT = made.Column(Wire(WireType.LONG), ColumnMeta("", "int"), st.nothing())
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 6, 7])
+def test_an_event_that_does_not_hold_whole_rows_is_refused(cut):
+    image = b"\0\1\0\0\0\3\0abc"
+    event = rows.event(30, made.rows_body(2, [image, image[:-cut]]))
+    with pytest.raises(RowsError):
+        splitting.splitter(made.table([INT, TEXT]).wires)(event)
+
+
+def test_an_event_without_all_columns_is_refused():
+    event = rows.event(30, bytes(6) + b"\0\0" + b"\2\0" + b"\2" + b"\1" + b"\0\0\0\0\0")
+    with pytest.raises(RowsError):
+        splitting.splitter(made.table([INT, INT]).wires)(event)
+
+
+def test_rows_whose_values_reach_beyond_them_are_not_served():
+    table = made.table([TEXT])
+    reader = images.Images([b"c\0\5\0abc", b"c\0\3\0abc"], images.fields(table.wires, table.columns))
+    with pytest.raises(Unserved):
+        reader.read(np.arange(2), reader.starts + 1)
