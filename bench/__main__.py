@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from bench import options, runner
+from bench import options, report, runner
 from bench.rig import rig
 
 if TYPE_CHECKING:
@@ -14,14 +14,21 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run what was asked for and print each result; 1 where one failed."""
+    """Run what was asked for and print each result; 1 where one failed. The page comes last."""
     asked = options.parse(sys.argv[1:])
+    failed = asked.case != options.REPORT and _measure(asked)
+    if asked.case in (options.ALL, options.REPORT) and asked.results is not None:
+        report.write(asked.results, asked.results.parent / options.PAGE)
+    return int(failed)
+
+
+def _measure(asked: options.Options) -> bool:
     failed = False
     with rig(asked.folder, peer=asked.peer is not None, java=asked.java, formats=asked.formats) as servers:
         for result in runner.run(servers, asked, lambda result: _keep(asked, result)):
             print(json.dumps(result.document(), indent=None if asked.json else 2), flush=True)
             failed |= result.failed is not None
-    return int(failed)
+    return failed
 
 
 def _keep(asked: options.Options, result: Result) -> None:

@@ -12,27 +12,32 @@ from bench.debezium.connectors import Format
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Where results are kept, and the page that is made of them.
+#: Where results are kept, and the page that is made of them: it lies beside their folder.
 RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).parent / "README.md"
+PAGE = "README.md"
 
 #: Not measurements: everything for the page, and the page itself from kept results.
 ALL, REPORT = "all", "report"
-CASES = (
-    "snapshot",
-    "stream",
-    "apply-load",
-    "apply-changes",
-)
-TABLES = ("standard",)
+#: How many rows a case has by itself; the last ones have no such number.
+CASES = {
+    "snapshot": 1_000_000,
+    "apply-load": 1_000_000,
+    "stream": 1_000_000,
+    "apply-changes": 1_000_000,
+    "big-transaction": 2_000_000,
+    "latency": 0,
+    "resume": 0,
+}
+#: The tables that ``snapshot`` and ``apply-load`` can move.
+TABLES = ("standard", "lineitem", "wide", "narrow")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line, understood. ``rows`` is None where the case's own number counts."""
+    """The command line, understood. ``rows`` is None where each case's own number counts."""
 
     case: str
-    rows: int = 1_000_000
+    rows: int | None = None
     repeat: int = 1
     peer: str | None = None
     formats: tuple[Format, ...] = (Format.AVRO, Format.JSON)
@@ -49,8 +54,10 @@ class Options:
 def parse(arguments: Sequence[str]) -> Options:
     """Return the options; faults end the program with status 2."""
     given = _parser().parse_args(arguments)
-    if given.rows % 1000 or given.rows < 1000:
+    if given.rows is not None and (given.rows % 1000 or given.rows < 1000):
         _parser().error("--rows: a multiple of 1,000")
+    if given.table != "standard" and given.case not in ("snapshot", "apply-load"):
+        _parser().error(f"--table {given.table}: only for snapshot and apply-load")
     results = given.results or (RESULTS if given.case in (ALL, REPORT) else None)
     formats = tuple(Format(name) for name in given.formats.split(","))
     return Options(
@@ -65,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         description=f"Measure one case; {ALL}: the cases of the page, kept as they end; {REPORT}: make the page again.",
     )
     parser.add_argument("case", choices=(*CASES, ALL, REPORT))
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument(
+        "--rows", type=int, help=f"default: {', '.join(f'{name} {rows:,}' for name, rows in CASES.items() if rows)}"
+    )
     parser.add_argument("--repeat", type=int, default=1, help="runs of each subject; the median counts")
     parser.add_argument("--peer", choices=("debezium",), help="measure beside it, in the same run")
     parser.add_argument("--formats", default="avro,json", help="of the peer: avro, json, plain json")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds that a process may take to end in good order: a Connect worker flushes what it holds.
@@ -70,7 +71,12 @@ class Process:
         return self.log.read_bytes()[-_LAST_WORDS:].decode(errors="replace")
 
 
-def end_all() -> None:
-    """Kill every process that was started here and not ended: what a failed run leaves."""
-    for process in _running:
-        process.kill()
+@contextmanager
+def ended_afterwards() -> Iterator[None]:
+    """Kill at the end whatever was started meanwhile and still runs: what a failed run leaves."""
+    before = [*_running]
+    try:
+        yield
+    finally:
+        for process in [one for one in _running if one not in before]:
+            process.kill()

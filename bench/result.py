@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 LIBRARIES = ("confluent-kafka", "numpy", "psycopg-binary", "pyarrow")
 #: The figures of every subject, and their digits.
 FIGURES = {"rows_per_s": 0, "cpu_s_per_million": 2, "peak_rss_mb": 0}
+#: Further figures of some cases, of which median and spread count too.
+TIMES = {"p50_ms": 1, "p99_ms": 1, "max_ms": 1, "resume_s": 2}
+
+#: A subject in one setting of the case: its name, and labels such as ("changes_per_s", 100).
+Key = tuple[str, tuple[tuple[str, Any], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +49,24 @@ class Result:
 
     case: str
     rows: int
-    runs: dict[str, list[Figures]] = field(default_factory=dict)
+    runs: dict[Key, list[Figures]] = field(default_factory=dict)
     limits: list[Limit] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)
     table: str = "standard"
     failed: str | None = None
-    growth: dict[str, dict[str, float]] = field(default_factory=dict)
+    growth: dict[Key, dict[str, float]] = field(default_factory=dict)
 
-    def add(self, subject: str, figures: Figures) -> None:
-        """Note one run."""
-        self.runs.setdefault(subject, []).append(figures)
+    def add(self, subject: str, figures: Figures, **labels: Any) -> None:
+        """Note one run; ``labels`` tell apart the settings of a case that has several."""
+        self.runs.setdefault((subject, tuple(labels.items())), []).append(figures)
 
     def compare(self, small: Result) -> None:
         """Note how the cost of each subject grew from the rows of ``small`` to these."""
-        for name in self.runs.keys() & small.runs.keys():
-            cpu_s = [_median(self.runs[name], "cpu_s_per_million") * self.rows / 1e6]
-            cpu_s.append(_median(small.runs[name], "cpu_s_per_million") * small.rows / 1e6)
-            peaks = [_median(result.runs[name], "peak_rss_mb") for result in (self, small)]
-            self.growth[name] = {
+        for key in self.runs.keys() & small.runs.keys():
+            cpu_s = [_median(self.runs[key], "cpu_s_per_million") * self.rows / 1e6]
+            cpu_s.append(_median(small.runs[key], "cpu_s_per_million") * small.rows / 1e6)
+            peaks = [_median(result.runs[key], "peak_rss_mb") for result in (self, small)]
+            self.growth[key] = {
                 "from_rows": small.rows,
                 "from_cpu_s": round(cpu_s[1], 2),
                 "from_peak_rss_mb": round(peaks[1]),
@@ -76,7 +81,7 @@ class Result:
             "case": self.case,
             "rows": self.rows,
             "table": self.table,
-            "subjects": [self._subject(name, runs) for name, runs in self.runs.items()],
+            "subjects": [self._subject(key, runs) for key, runs in self.runs.items()],
             "limit": limits[0] if limits else None,
             "limits": limits,
             "machine": self.machine,
@@ -89,15 +94,16 @@ class Result:
         name = self.case if self.table == "standard" else f"{self.case}-{self.table}"
         (folder / f"{name}.json").write_text(json.dumps(self.document(), indent=1) + "\n")
 
-    def _subject(self, name: str, runs: Sequence[Figures]) -> dict[str, Any]:
-        document: dict[str, Any] = {"name": name}
+    def _subject(self, key: Key, runs: Sequence[Figures]) -> dict[str, Any]:
+        document: dict[str, Any] = {"name": key[0]} | dict(key[1])
         for figure, digits in FIGURES.items():
-            values = sorted(getattr(run, figure) for run in runs)
-            document[figure] = _rounded(median(values), digits)
-            document[f"{figure}_spread"] = [_rounded(values[0], digits), _rounded(values[-1], digits)]
+            document |= _spread(figure, [getattr(run, figure) for run in runs], digits)
         document["repetitions"] = len(runs)
         document |= _middle(runs).extra
-        return document | ({"growth": self.growth[name]} if name in self.growth else {})
+        for figure, digits in TIMES.items():
+            if figure in runs[0].extra:
+                document |= _spread(figure, [run.extra[figure] for run in runs], digits)
+        return document | ({"growth": self.growth[key]} if key in self.growth else {})
 
 
 def machine() -> dict[str, Any]:
@@ -119,6 +125,11 @@ def _median(runs: Sequence[Figures], figure: str) -> float:
 def _middle(runs: Sequence[Figures]) -> Figures:
     """Return the run with the median rate (of two, the slower one): its details stand for all."""
     return sorted(runs, key=lambda run: run.rows_per_s)[(len(runs) - 1) // 2]
+
+
+def _spread(figure: str, values: Sequence[float], digits: int) -> dict[str, Any]:
+    ends = [_rounded(min(values), digits), _rounded(max(values), digits)]
+    return {figure: _rounded(median(values), digits), f"{figure}_spread": ends}
 
 
 def _rounded(value: float, digits: int) -> float:

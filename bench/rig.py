@@ -6,6 +6,7 @@ import secrets
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,13 @@ from operate.local import kafka
 from operate.local.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bench.debezium.connectors import Format
     from bench.subject import Subject
     from bench.tables import Table
+
+    Kind = Callable[[World], Subject]
 
 
 class Rig:
@@ -44,20 +47,24 @@ class Rig:
         broker = self._stack.server("kafka").address
         world = World(name, "postgresql", broker, source, target, self._folder, table)
         try:
-            yield world
+            with process.ended_afterwards():
+                yield world
         finally:
-            process.end_all()
             world.drop()
 
-    def subjects(self, world: World, turn: int = 0) -> list[Subject]:
-        """Return ferryman and, where a peer was asked for, the peer in each of its formats.
+    def kinds(self, turn: int = 0) -> list[Kind]:
+        """Return ferryman and, where a peer was asked for, the peer in each of its formats, none of them made yet.
 
         In every second turn they come in reverse order: whoever is first meets colder caches.
         """
-        found: list[Subject] = [Ferryman(world)]
+        found: list[Kind] = [Ferryman]
         if self.peer is not None:
-            found += [Debezium(world, self.peer, form) for form in self.formats]
+            found += [partial(Debezium, installation=self.peer, form=form) for form in self.formats]
         return found[::-1] if turn % 2 else found
+
+    def subjects(self, world: World, turn: int = 0) -> list[Subject]:
+        """Return one subject of each kind in one world."""
+        return [kind(world) for kind in self.kinds(turn)]
 
     def alone(self) -> Rig:
         """Return the same servers without the peer."""

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench import options as asked
-from bench.cases import changes, load
+from bench.cases import big_transaction, changes, latency, load, resume
 from bench.process import Failed
 from bench.result import Result, machine
-from bench.tables.standard import Standard
+from bench.tables.all import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from bench.options import Options
     from bench.rig import Rig
-    from bench.tables import Table
 
 Pass = tuple[str, ...]
 
 #: The cases that share a preparation are measured in one pass.
-ALL_PASSES: tuple[Pass, ...] = (("snapshot", "apply-load"), ("stream", "apply-changes"))
+ALL_PASSES: tuple[Pass, ...] = (("snapshot", "apply-load"), ("stream", "apply-changes"), ("latency",))
+#: The cases whose cost grows with their rows.
+GROWING = ("snapshot", "apply-load", "stream", "apply-changes", "big-transaction")
 
 
 def run(rig: Rig, options: Options, keep: Callable[[Result], None]) -> Iterator[Result]:
@@ -32,52 +33,58 @@ def run(rig: Rig, options: Options, keep: Callable[[Result], None]) -> Iterator[
 
     ``keep`` is called with each result as soon as there is one, and again when it has grown.
     """
-    passes = ALL_PASSES if options.case == asked.ALL else ((options.case,),)
-    for cases in passes:
-        for result in _measured(rig, cases, options, keep):
+    for cases in ALL_PASSES if options.case == asked.ALL else ((options.case,),):
+        results = _measured(rig, cases, options)
+        for result in results.values():
+            keep(result)
+        if options.growth and cases[0] in GROWING and not any(result.failed for result in results.values()):
+            _grow(rig, results, options)
+        for result in results.values():
             keep(result)
             yield result
 
 
-def _measured(rig: Rig, cases: Pass, options: Options, keep: Callable[[Result], None]) -> Iterator[Result]:
-    results = {case: _result(rig, case, options, options.rows) for case in cases}
-    _guarded(results, options.timeout * options.repeat, lambda: _repeat(rig, results, options, options.rows))
-    if options.growth and not any(result.failed for result in results.values()):
-        for result in results.values():
-            keep(result)
-        rows = options.rows // 10
-        small = {case: _result(rig, case, options, rows) for case in cases}
-        _guarded(small, options.timeout, lambda: _repeat(rig.alone(), small, options, rows))
-        for case, result in results.items():
+def _measured(rig: Rig, cases: Pass, options: Options) -> dict[str, Result]:
+    described = machine() | {"versions": rig.versions}
+    results = {
+        case: Result(case, options.rows or asked.CASES[case], machine=described, table=options.table) for case in cases
+    }
+    _guarded(results, rig, options)
+    return results
+
+
+def _grow(rig: Rig, results: dict[str, Result], options: Options) -> None:
+    """Measure ferryman with a tenth of the rows, and note how its cost grew from there."""
+    small = {case: Result(case, result.rows // 10, table=result.table) for case, result in results.items()}
+    _guarded(small, rig.alone(), options)
+    for case, result in results.items():
+        if small[case].failed is None:
             result.compare(small[case])
-    yield from results.values()
 
 
-def _result(rig: Rig, case: str, options: Options, rows: int) -> Result:
-    return Result(case, rows, machine=machine() | {"versions": rig.versions}, table=options.table)
+def _once(results: dict[str, Result], rig: Rig, options: Options, turn: int) -> None:
+    """Measure every subject once."""
+    (case, result), *_ = results.items()
+    match case:
+        case "snapshot" | "apply-load":
+            stages = results.get("snapshot"), results.get("apply-load")
+            load.run(rig, TABLES[options.table](), result.rows, *stages, turn)
+        case "stream" | "apply-changes":
+            changes.run(rig, result.rows, results.get("stream"), results.get("apply-changes"), turn)
+        case "latency":
+            latency.run(rig, result, options.seconds, turn)
+        case "resume":
+            resume.run(rig, result, turn)
+        case "big-transaction":
+            big_transaction.run(rig, result.rows, result, turn)
 
 
-def _repeat(rig: Rig, results: dict[str, Result], options: Options, rows: int) -> None:
-    for turn in range(options.repeat):
-        _once(rig, results, options, rows, turn)
-
-
-def _once(rig: Rig, results: dict[str, Result], options: Options, rows: int, turn: int) -> None:
-    if {"snapshot", "apply-load"} & {*results}:
-        load.run(rig, _table(options.table), rows, results.get("snapshot"), results.get("apply-load"), turn)
-    else:
-        changes.run(rig, rows, results.get("stream"), results.get("apply-changes"), turn)
-
-
-def _table(name: str) -> Table:
-    return {"standard": Standard}[name]()
-
-
-def _guarded(results: dict[str, Result], seconds: int, action: Callable[[], None]) -> None:
-    """Run a pass; where it fails, its results say so and keep what they have."""
+def _guarded(results: dict[str, Result], rig: Rig, options: Options) -> None:
+    """Run a pass as often as was asked for; where it fails, its results say so and keep what they have."""
     try:
-        with _at_most(seconds):
-            action()
+        for turn in range(options.repeat):
+            with _at_most(options.timeout):
+                _once(results, rig, options, turn)
     except Failed as error:
         print(f"{', '.join(results)}: {error}", file=sys.stderr)
         for result in results.values():

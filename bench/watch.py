@@ -101,13 +101,13 @@ class Target:
         query = f"SELECT EXISTS (SELECT FROM {self._table.name} WHERE {condition})::int"
         return self._exists() and one(self._connection, query) == "1"
 
-    def wait_any(self, condition: str, process: Process) -> float:
+    def wait_any(self, condition: str, *processes: Process) -> float:
         """Return the time at which such a row was seen."""
-        return wait(lambda: self.has(condition), f"a row in {self._table.name}", process)
+        return wait(lambda: self.has(condition), f"{condition} in {self._table.name}", *processes)
 
-    def wait_rows(self, rows: int, process: Process) -> float:
+    def wait_rows(self, rows: int, *processes: Process) -> float:
         """Return the time at which there were exactly so many rows. Counting is not cheap: call it near the end."""
-        return wait(lambda: self.count() == rows, f"{rows} rows in {self._table.name}", process)
+        return wait(lambda: self.count() == rows, f"{rows} rows in {self._table.name}", *processes)
 
     def _exists(self) -> bool:
         return one(self._connection, f"SELECT to_regclass('public.{self._table.name}')") != "None"

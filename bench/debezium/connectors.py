@@ -57,6 +57,7 @@ def converters(form: Format, registry: str, *, register: bool = False) -> Settin
             ".apicurio.registry.url": registry,
             ".apicurio.registry.auto-register": str(register).lower(),
             ".apicurio.registry.find-latest": str(not register).lower(),
+            ".apicurio.registry.retry-count": "20",
         }
     else:
         converter = {
@@ -115,6 +116,8 @@ def postgresql(url: str, prefix: str, tables: str, *, snapshot: str = "initial")
         "publication.autocreate.mode": "filtered",
         "snapshot.mode": snapshot,
         "status.update.interval.ms": "1000",
+        "slot.max.retries": "60",
+        "slot.retry.delay.ms": "200",
     }
 
 

@@ -56,7 +56,7 @@ class Registry:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/system/info", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.url}/search/artifacts", timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

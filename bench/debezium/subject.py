@@ -107,6 +107,8 @@ class Debezium:
     def _apply(self) -> Settings:
         topics = rf"{self._prefix}\.{self._world.namespace}\..*"
         sink = connectors.sink(self.target, topics, "${source.table}", drop_tombstones=not self._default_tombstones)
+        # A static member: after a crash it has its partition back at once.
+        sink["consumer.override.group.instance.id"] = self._sink
         return sink | connectors.converters(self._form, self._installation.registry)
 
     def _worker(self, role: str, settings: dict[str, Settings]) -> Worker:

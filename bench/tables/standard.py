@@ -28,7 +28,7 @@ CREATE TABLE {TABLE} (
 
 #: The values of a row of which the key is ``id`` and the version ``v``; no two rows are alike, none is compressible
 #: beyond what real rows are.
-_VALUES = """
+VALUES = """
     (id * 7919 + v) % 1000003,
     (id + v) % 100,
     'customer ' || substr(md5(id::text), 1, 20),
@@ -40,7 +40,7 @@ _VALUES = """
     jsonb_build_object('state', 'open', 'step', id % 1000, 'ok', id % 2 = 0)
 """
 
-_COLUMNS = "id, customer, quantity, name, remark, price, changed, active, token, details"
+COLUMNS = "id, customer, quantity, name, remark, price, changed, active, token, details"
 
 #: One call makes transactions of 50 inserts, 40 updates and 10 deletes. Rows 1..base must exist; half as many as
 #: there are changes are touched, each once, scattered.
@@ -50,10 +50,10 @@ DECLARE
     t int;
 BEGIN
     FOR t IN 0 .. transactions - 1 LOOP
-        INSERT INTO {TABLE} ({_COLUMNS})
-            SELECT id, {_VALUES} FROM (SELECT base + t * 50 + i AS id, 0 AS v FROM generate_series(1, 50) i) s;
+        INSERT INTO {TABLE} ({COLUMNS})
+            SELECT id, {VALUES} FROM (SELECT base + t * 50 + i AS id, 0 AS v FROM generate_series(1, 50) i) s;
         UPDATE {TABLE} SET (customer, quantity, name, remark, price, changed, active, token, details) =
-            (SELECT {_VALUES} FROM (SELECT {TABLE}.id AS id, 1 AS v) s)
+            (SELECT {VALUES} FROM (SELECT {TABLE}.id AS id, 1 AS v) s)
             WHERE id = ANY (ARRAY(SELECT ((t * 50 + i)::bigint * 999983) % base + 1 FROM generate_series(0, 39) i));
         DELETE FROM {TABLE}
             WHERE id = ANY (ARRAY(SELECT ((t * 50 + i)::bigint * 999983) % base + 1 FROM generate_series(40, 49) i));
@@ -77,7 +77,7 @@ class Standard:
     def insert(self, connection: psycopg.Connection, first: int, last: int) -> None:
         """Insert the rows ``first``..``last`` in one statement."""
         connection.execute(
-            f"INSERT INTO {TABLE} ({_COLUMNS}) SELECT id, {_VALUES} "
+            f"INSERT INTO {TABLE} ({COLUMNS}) SELECT id, {VALUES} "
             f"FROM (SELECT id::bigint, 0 AS v FROM generate_series({first}, {last}) id) s"
         )
 

@@ -1,0 +1,38 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import options
+from bench.debezium.connectors import Format
+
+
+def test_a_case_alone_has_its_own_rows_and_keeps_nothing() -> None:
+    asked = options.parse(["snapshot"])
+
+    assert (asked.rows, asked.peer, asked.growth, asked.results) == (None, None, False, None)
+
+
+def test_everything_for_the_page_is_kept_and_has_its_growth() -> None:
+    asked = options.parse(["all", "--peer", "debezium", "--formats", "json,plain json"])
+
+    assert (asked.growth, asked.results) == (True, options.RESULTS)
+    assert asked.formats == (Format.JSON, Format.PLAIN_JSON)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-case"],
+        ["snapshot", "--rows", "1500"],
+        ["snapshot", "--rows", "0"],
+        ["stream", "--table", "wide"],
+        ["snapshot", "--peer", "nobody"],
+    ],
+)
+def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        options.parse(arguments)
+
+    assert "error:" in capsys.readouterr().err
