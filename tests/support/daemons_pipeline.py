@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 import yaml
@@ -71,14 +72,15 @@ class Pipeline:
     ) -> None:
         self.folder, self.name, self.source, self.target = folder, name, source, target
         folder.mkdir(parents=True, exist_ok=True)
+        kind = urlsplit(source).scheme
         document = {
             "pipeline": name,
             "kafka": {"bootstrap_servers": brokers},
-            "source": {"type": "postgresql", "url": source} | SETTINGS["source"] | settings.get("source", {}),
+            "source": {"type": kind, "url": source} | SETTINGS["source"] | settings.get("source", {}),
             "target": {"url": target},
             "capture": SETTINGS["capture"] | settings.get("capture", {}),
             "apply": SETTINGS["apply"] | settings.get("apply", {}),
-            "tables": [{"include": "public.*"}],
+            "tables": [{"include": "public.*" if kind == "postgresql" else f"{urlsplit(source).path[1:]}.*"}],
         }
         self.file = self._write(name, document)
         self.config = config.load(self.file, {"kafka", "source", "target"})
@@ -153,7 +155,14 @@ class Pipeline:
     def wait_for_target(self, query: str, value: object, seconds: float = 60) -> None:
         """Wait until a query at the target gives this value."""
         with psycopg.connect(self.target, autocommit=True) as connection:
-            until(lambda: connection.execute(query.encode()).fetchone() == (value,), f"{query} gives {value}", seconds)
+
+            def look() -> bool:
+                try:
+                    return connection.execute(query.encode()).fetchone() == (value,)
+                except psycopg.errors.UndefinedTable:
+                    return False  # it is not made yet
+
+            until(look, f"{query} gives {value}; {self.capture.last_words()}", seconds)
 
     def states(self) -> dict[str, tuple[str, str | None, str | None]]:
         """Return state, reason and fix of each table as apply recorded them."""
