@@ -43,15 +43,25 @@ def converter(column: Column, policy: Policy | None = None) -> Callable[[bytes],
         return _dated(_DATES[kind], policy)
     if kind in _TEXTS:
         return _text(column, policy)
-    if kind is Kind.BYTES and column.source_type in _GEOMETRIES:
+    if is_geometry(column):
         return _ewkb
     if kind is Kind.BITS:
         return lambda big_endian: big_endian[::-1]
     return _CONVERTERS[kind]
 
 
+def is_geometry(column: Column) -> bool:
+    """Whether the column's source form is an SRID and WKB."""
+    return column.type.kind is Kind.BYTES and column.source_type in _GEOMETRIES
+
+
+def is_vector(column: Column) -> bool:
+    """Whether the column's source form are floats."""
+    return column.source_type == "VECTOR"
+
+
 def _text(column: Column, policy: Policy) -> Callable[[bytes], object]:
-    if column.source_type == "VECTOR":
+    if is_vector(column):
         return _vector
     if policy.nul_characters is NulCharacters.BLOCK:
         return bytes.decode
