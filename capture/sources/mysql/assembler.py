@@ -9,20 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from capture.blocks import BlockBuilder
+from capture.runs import RunBuilder
 from capture.source import Batch, SourceError
 from capture.sources.mysql import binlog, ddl, payload, rows
+from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
 from capture.sources.mysql.coordinates import FIRST, Place
 from capture.sources.mysql.forms import UnreadableValue
 from capture.sources.mysql.visibility import transaction_id
-from schemas.block import Op, Transaction
+from schemas.block import Transaction
+from schemas.columnar.encode import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from capture.runs import Run
     from capture.sources.mysql.binlog import Gtid, Header
     from capture.sources.mysql.positions import Standing
-    from capture.sources.mysql.rows import Change, RowEvent
+    from schemas.columnar.block import AnyBlock
     from schemas.table import TableSchema
 
 _MICROSECONDS: Final = 1_000_000
@@ -40,12 +43,11 @@ class Followed:
     """A table version of the stream.
 
     ``lost`` says why what was published of the table before no longer holds, ``unreadable`` why none of its rows can be
-    read; then there is neither ``schema`` nor ``decode``.
+    read; then there is no ``reading``.
     """
 
     name: str
-    schema: TableSchema | None = None
-    decode: Callable[[RowEvent], list[Change]] | None = None
+    reading: Reading | None = None
     lost: str | None = None
     unreadable: str | None = None
 
@@ -73,13 +75,16 @@ class Follower(Protocol):
 
 
 class Assembler:
-    """Feed it every event; :meth:`take` what has come of them."""
+    """Feed it every event; :meth:`take` what has come of them. Blocks go by column from ``fewest`` rows on."""
 
-    def __init__(self, standing: Standing, follower: Follower) -> None:
+    def __init__(self, standing: Standing, follower: Follower, fewest: int = FEWEST) -> None:
+        self._fewest = fewest
+        self.rows = 0
         self.standing = standing
         self.news = False
         self._follower = follower
-        self._builder = BlockBuilder()
+        self._runs: RunBuilder[Reading, bytes] = RunBuilder()
+        self._readings: dict[str, Reading] = {}
         self._maps: dict[int, Followed | None] = {}
         self._known: dict[bytes, Followed | None] = {}
         self._lost: dict[str, str] = {}
@@ -91,8 +96,8 @@ class Assembler:
         self._begin_place = self._place
         self._touched: set[str] = set()
         self._before_prepared: Standing | None = None
-        self._prepared: dict[bytes, list[tuple[str, TableSchema, Op, Change]]] = {}
-        self._holding: list[tuple[str, TableSchema, Op, Change]] | None = None
+        self._prepared: dict[bytes, list[tuple[Reading, list[bytes]]]] = {}
+        self._holding: list[tuple[Reading, list[bytes]]] | None = None
         self._handlers: Final[dict[int, Callable[[Header, bytes], None]]] = {
             binlog.HEARTBEAT: self._heartbeat,
             binlog.ROTATE: self._rotate,
@@ -132,18 +137,23 @@ class Assembler:
         """The transaction that was read last, or is being read."""
         return self._at
 
-    @property
-    def rows(self) -> int:
-        """Rows that wait to be taken."""
-        return self._builder.rows
-
     def take(self) -> Batch:
         """Return everything gathered since the last call."""
-        batch = Batch([*self._builder.take()], self._at, self.resume.dump(), self.between, self._lost)
+        blocks = [block for block in map(self._block, self._runs.take()) if block is not None]
+        self.rows = self._runs.held
+        batch = Batch(blocks, self._at, self.resume.dump(), self.between, self._lost)
         self._lost = {}
         self._muted.clear()
         self.news = False
         return batch
+
+    def _block(self, run: Run[Reading, bytes]) -> AnyBlock | None:
+        """Return the rows of a run; None when one cannot be read: the table is lost, so none of them counts."""
+        try:
+            return block_of(run, self._fewest)
+        except (UnreadableValue, rows.RowsError) as error:
+            self._lose(run.version.name, f"a row of it cannot be read: {error}")
+            return None
 
     def revise(self) -> None:
         """Ask for every table's version again before its next rows: the catalog has changed beside the log."""
@@ -211,12 +221,12 @@ class Assembler:
             committed_us,
             transaction_id(self._begin_place, gtid.gtid),
         )
-        self._builder.begin(self._at)
+        self._runs.begin(self._at)
 
     def _commit(self) -> None:
         if self._gtid is None:
             return
-        self._builder.commit()
+        self._runs.commit()
         gtids = self.standing.gtids.with_(self._gtid.gtid) if self._gtid.gtid else self.standing.gtids
         self.standing = replace(self.standing, gtids=gtids, count=self.standing.count + 1)
         if not self._prepared:
@@ -271,7 +281,10 @@ class Assembler:
     def _truncate(self, effect: ddl.Effect) -> None:
         found = self._follower.truncated(effect)
         if found is not None:
-            self._builder.row(found[1], Op.TRUNCATE, None, None)
+            name, schema = found
+            known = self._readings.get(name)
+            reading = known if known is not None and known.schema == schema else Reading.without_rows(name, schema)
+            self._add(self._same(reading), [TRUNCATE])
 
     # --- XA --------------------------------------------------------------------------------------------------------
 
@@ -305,10 +318,10 @@ class Assembler:
             self._replay(held)
         self._commit()
 
-    def _replay(self, held: list[tuple[str, TableSchema, Op, Change]]) -> None:
-        for name, schema, op, change in held:
-            if name not in self._muted:
-                self._builder.row(schema, op, change.before, change.after)
+    def _replay(self, held: list[tuple[Reading, list[bytes]]]) -> None:
+        for reading, found in held:
+            if reading.name not in self._muted:
+                self._add(self._same(reading), found)
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
@@ -320,9 +333,11 @@ class Assembler:
 
     def _followed(self, body: bytes) -> Followed | None:
         followed = self._follower.follow(body)
-        if followed is not None and followed.lost is not None:
+        if followed is None:
+            return None
+        if followed.lost is not None:
             self._lose(followed.name, followed.lost)
-        return followed
+        return followed if followed.reading is None else replace(followed, reading=self._same(followed.reading))
 
     def _lose(self, name: str, reason: str) -> None:
         """Rows behind the point where a table was lost stay out of the batch that says so: they do not continue it."""
@@ -335,7 +350,8 @@ class Assembler:
         followed = self._maps.get(rows.table_id_of(body))
         if followed is None or followed.name in self._muted:
             return
-        if followed.schema is None or followed.decode is None:
+        reading = followed.reading
+        if reading is None:
             self._lose(followed.name, followed.unreadable or "")
             return
         self._touched.add(followed.name)
@@ -344,16 +360,28 @@ class Assembler:
             self._lose(followed.name, PARTIAL)
             return
         try:
-            changes = followed.decode(event)
-        except (UnreadableValue, rows.RowsError) as error:
+            found = reading.split(event)
+        except rows.RowsError as error:
             self._lose(followed.name, f"a row of it cannot be read: {error}")
             return
         if self._holding is not None:
-            self._holding += [(followed.name, followed.schema, event.op, change) for change in changes]
-            return
-        row, schema, op = self._builder.row, followed.schema, event.op
-        for before, after in changes:
-            row(schema, op, before, after)
+            self._holding.append((reading, found))
+        elif found:
+            self._add(reading, found)
+
+    def _add(self, reading: Reading, found: list[bytes]) -> None:
+        """Take in rows of the open transaction; what they say is read when they are taken, many at once."""
+        sink = self._runs.sink(reading.name, reading)
+        for row in found:
+            sink(row)
+        self.rows += len(found)
+
+    def _same(self, reading: Reading) -> Reading:
+        """Return the object that stood for an equal version before, so that rows stay in one block."""
+        known = self._readings.get(reading.name)
+        if known != reading:
+            known = self._readings[reading.name] = reading
+        return known
 
     def _partial(self, _head: Header, body: bytes) -> None:
         followed = self._maps.get(rows.table_id_of(body))

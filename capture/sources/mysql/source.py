@@ -16,6 +16,7 @@ from capture.sources.mysql.positions import Standing
 from capture.sources.mysql.stream import Stream
 from capture.sources.mysql.versions import Versions
 from runtime.mysql import address, connect
+from runtime.row_path import fewest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -150,7 +151,7 @@ class MySQLSource:
         stream.start(standing.place, standing.gtids)
         if standing.place is not None and standing.born and stream.born(standing.place.file) not in (0, standing.born):
             raise HistoryLost("the log was reset: a file of the same name was begun at another time")
-        self._assembler = Assembler(standing, self._versions)
+        self._assembler = Assembler(standing, self._versions, fewest_rows())
         changed = standing.place is None
         self._unsaved, self._moved = (standing, True) if changed else (None, False)
 

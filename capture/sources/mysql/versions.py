@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from capture.sources.mysql import catalog, rows, table_map
+from capture.sources.mysql import catalog, table_map
 from capture.sources.mysql.assembler import Followed
 from capture.sources.mysql.catalog import TableFacts
+from capture.sources.mysql.changes import Reading
 from capture.sources.mysql.faults import translated
 from capture.sources.mysql.steps import Shape, loss
 from runtime.names import spell
@@ -78,7 +79,8 @@ class Versions:
             return Followed(spelled, unreadable=NO_METADATA)
         version = self._version(name, found)
         lost = self._step(name, version)
-        return Followed(spelled, self._same(name, version.schema), rows.decoder(found, version.columns), lost)
+        reading = Reading.of(spelled, self._same(name, version.schema), found, version.columns)
+        return Followed(spelled, reading, lost)
 
     def altered(self) -> None:
         """A statement of the log may have changed tables: they are described anew before their next rows."""
