@@ -1,25 +1,29 @@
-"""The contract suite's world for MySQL and MariaDB: MariaDB, which runs everywhere."""
+"""The contract suite's worlds for MySQL and MariaDB."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import pytest
 
 from tests.support.mysql_source import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pytest
-
     from capture.source import Source
     from tests.contract.world import World
 
 
+#: MariaDB runs everywhere, MySQL where one can be had.
+SERVERS: Final = {"mariadb": (), "mysql": (pytest.mark.mysql,)}
+
+
 @contextmanager
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, server: str) -> Iterator[World]:
     """A database of the test's own on the server."""
-    db = Database(request.getfixturevalue("mariadb_db"), request.getfixturevalue("pipeline_name"))
+    db = Database(request.getfixturevalue(f"{server}_db"), request.getfixturevalue("pipeline_name"))
     try:
         yield MySQLWorld(db)
     finally:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, _server: str) -> Iterator[World]:
     """A database of the test's own on the source server."""
     yield PostgresWorld(Database(request.getfixturevalue("source_db"), request.getfixturevalue("pipeline_name")))
 

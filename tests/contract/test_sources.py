@@ -18,6 +18,8 @@ from tests.support.sources import changes, chunk_rows, found, identity_of, read_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _pytest.mark import ParameterSet
+
     from tests.contract.world import World
 
 pytestmark = pytest.mark.live
@@ -25,9 +27,19 @@ pytestmark = pytest.mark.live
 FOLDERS = sorted(p.parent.name for p in Path(capture.sources.__file__).parent.glob("*/source.py"))
 
 
-@pytest.fixture(params=FOLDERS)
+def worlds() -> list[ParameterSet]:
+    """Return folder and server of each world; most folders speak to one kind of server."""
+    found = []
+    for folder in FOLDERS:
+        servers = getattr(import_module(f"tests.contract.{folder}"), "SERVERS", {folder: ()})
+        found += [pytest.param((folder, name), id=name, marks=marks) for name, marks in servers.items()]
+    return found
+
+
+@pytest.fixture(params=worlds())
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    with import_module(f"tests.contract.{request.param}").world(request) as made:
+    folder, server = request.param
+    with import_module(f"tests.contract.{folder}").world(request, server) as made:
         yield made
 
 

@@ -1,7 +1,8 @@
 """What the contract suite needs of a database.
 
-Each folder of ``capture/sources`` brings one in ``tests/contract/<folder>.py``: a context manager ``world(request)``
-that gives a :class:`World` and takes it down again.
+Each folder of ``capture/sources`` brings one in ``tests/contract/<folder>.py``: a context manager
+``world(request, server)`` that gives a :class:`World` and takes it down again. ``SERVERS`` there names the kinds of
+servers that the folder speaks to, each with the marks of its tests; without it there is one, called like the folder.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class Assembler:
     def _begin(self, head: Header, gtid: Gtid) -> None:
         self._gtid = gtid
         self._begin_place = self._place._replace(offset=self._place.offset - head.size)
-        self._holding = None
+        self._holding = [] if gtid.prepared else None
         self._begun = not gtid.standalone and head.kind == binlog.MARIADB_GTID
         committed_us = gtid.committed_us if gtid.committed_us is not None else head.seconds * _MICROSECONDS
         self._at = Transaction(

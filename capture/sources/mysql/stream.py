@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from capture.source import HistoryLost, SourceError, SourceUnavailable
 from capture.sources.mysql import binlog
+from capture.sources.mysql.coordinates import FIRST
 from capture.sources.mysql.faults import translated
 from capture.sources.mysql.gtid import GtidPosition, GtidSet
 from runtime.mysql import connect
@@ -33,7 +34,11 @@ _SILENCE_S: Final = 60.0
 _FIRST_S: Final = 60.0
 
 _COM_BINLOG_DUMP, _COM_BINLOG_DUMP_GTID = 0x12, 0x1E
+_DUMP: Final = Struct("<IHI")
+_DUMP_GTID: Final = Struct("<HIIQI")
 _THROUGH_GTID: Final = 4
+#: Places beyond have more bits than COM_BINLOG_DUMP takes.
+_OFFSETS: Final = 1 << 32
 _RECEIVE_BYTES: Final = 1 << 20
 #: Events taken in by one call at most, so that a flood of transactions of other tables returns to the caller too.
 _EVENTS_AT_ONCE: Final = 50_000
@@ -107,14 +112,13 @@ class Stream:
     def _dump(self, at: Place | None, after: GtidSet | GtidPosition) -> tuple[int, bytes]:
         """Return the command; MariaDB was told the place by its transactions, and searches it itself."""
         if isinstance(after, GtidPosition):
-            return _COM_BINLOG_DUMP, Struct("<IHI").pack(4, 0, self._server_id)
-        if at is not None:
-            name = at.file.encode()
-            return _COM_BINLOG_DUMP_GTID, Struct(f"<HII{len(name)}sQI").pack(
-                0, self._server_id, len(name), name, at.offset, 0
-            )
+            return _COM_BINLOG_DUMP, _DUMP.pack(FIRST, 0, self._server_id)
+        if at is not None and (at.offset < _OFFSETS or not self._server.gtids):
+            if at.offset >= _OFFSETS:
+                raise HistoryLost(f"the protocol has no word for the place {at}, and the server gives no GTIDs")
+            return _COM_BINLOG_DUMP, _DUMP.pack(at.offset, 0, self._server_id) + at.file.encode()
         known = after.encoded()
-        head = Struct("<HIIQI").pack(_THROUGH_GTID, self._server_id, 0, 4, len(known))
+        head = _DUMP_GTID.pack(_THROUGH_GTID, self._server_id, 0, FIRST, len(known))
         return _COM_BINLOG_DUMP_GTID, head + known
 
     # --- the stream ------------------------------------------------------------------------------------------------
