@@ -6,8 +6,11 @@ Source: MySQL, ``sql/json_binary.h`` (the format), ``sql-common/json_dom.cc`` (`
 from __future__ import annotations
 
 import base64
+import re
 import struct
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capture.sources.mysql.numerals import decimal_reader, double_text
 
@@ -19,13 +22,32 @@ _INT16, _UINT16, _INT32, _UINT32, _INT64, _UINT64, _DOUBLE, _STRING = range(5, 1
 _OPAQUE: Final = 15
 
 _LITERALS: Final = (b"null", b"true", b"false")
-#: Bytes and sign of integers by type.
+#: Integers that are no wider than an entry's place for values, by type.
 _INTEGERS: Final = {
-    _INT16: (2, True), _UINT16: (2, False), _INT32: (4, True), _UINT32: (4, False), _INT64: (8, True),
-    _UINT64: (8, False),
+    _INT16: Struct("<h"), _UINT16: Struct("<H"), _INT32: Struct("<i"), _UINT32: Struct("<I"), _INT64: Struct("<q"),
+    _UINT64: Struct("<Q"),
 }  # fmt: skip
-#: Values that stand in their entry itself, where an entry has so many bytes for them.
-_INLINE: Final = {2: {_LITERAL, _INT16, _UINT16}, 4: {_LITERAL, _INT16, _UINT16, _INT32, _UINT32}}
+_FLOAT: Final = Struct("<d")
+
+
+class _Layout(NamedTuple):
+    """How a container is laid out: its count and size, an entry of a key, an entry of a value; what entries hold.
+
+    ``inline`` are the types of values that stand in their entry itself.
+    """
+
+    head: Struct
+    key: Struct
+    value: Struct
+    place: int
+    inline: frozenset[int]
+
+
+_SMALL: Final = _Layout(Struct("<HH"), Struct("<HH"), Struct("<BH"), 2, frozenset({_LITERAL, _INT16, _UINT16}))
+_LARGE: Final = _Layout(
+    Struct("<II"), Struct("<IH"), Struct("<BI"), 4, frozenset({_LITERAL, _INT16, _UINT16, _INT32, _UINT32})
+)
+_SIGN_16: Final = 1 << 15
 #: The server nests no deeper.
 _DEEPEST: Final = 100
 
@@ -42,89 +64,93 @@ def text(data: bytes) -> bytes:
         return b"null"
     out: list[bytes] = []
     try:
-        _Value(data[1:], out).write(data[0], 0, 0)
+        # Offsets count from the byte behind the type.
+        _write(data[1:], data[0], 0, 0, out)
     except (IndexError, struct.error):
         raise JsonError("ends too soon") from None
     return b"".join(out)
 
 
-class _Value:
-    """Writes values out of a document; offsets count from the first byte behind the type of what holds them."""
+def _write(data: bytes, kind: int, at: int, depth: int, out: list[bytes]) -> None:
+    if depth > _DEEPEST:
+        raise JsonError("nested too deeply")
+    if kind in (_SMALL_OBJECT, _LARGE_OBJECT):
+        _object(data, at, _SMALL if kind == _SMALL_OBJECT else _LARGE, depth, out)
+    elif kind in (_SMALL_ARRAY, _LARGE_ARRAY):
+        _array(data, at, _SMALL if kind == _SMALL_ARRAY else _LARGE, depth, out)
+    else:
+        out.append(_scalar(data, kind, at))
 
-    def __init__(self, data: bytes, out: list[bytes]) -> None:
-        self._data, self._out = data, out
 
-    def write(self, kind: int, at: int, depth: int) -> None:
-        if depth > _DEEPEST:
-            raise JsonError("nested too deeply")
-        if kind in (_SMALL_OBJECT, _LARGE_OBJECT):
-            self._object(at, 2 if kind == _SMALL_OBJECT else 4, depth)
-        elif kind in (_SMALL_ARRAY, _LARGE_ARRAY):
-            self._array(at, 2 if kind == _SMALL_ARRAY else 4, depth)
-        else:
-            self._out.append(self._scalar(kind, at))
+def _object(data: bytes, at: int, layout: _Layout, depth: int, out: list[bytes]) -> None:
+    count, _ = layout.head.unpack_from(data, at)
+    keys = at + layout.head.size
+    values = keys + count * layout.key.size
+    before = b"{"
+    for (start, length), value in zip(
+        layout.key.iter_unpack(_cut(data, keys, count * layout.key.size)),
+        layout.value.iter_unpack(_cut(data, values, count * layout.value.size)),
+        strict=True,
+    ):
+        out += (before, _key(_cut(data, at + start, length)))
+        _entry(data, at, value, layout, depth, out)
+        before = b", "
+    out.append(b"}" if count else b"{}")
 
-    def _object(self, at: int, width: int, depth: int) -> None:
-        count = self._number(at, width)
-        keys = at + 2 * width
-        values = keys + count * (width + 2)
-        for i in range(count):
-            self._out.append(b", " if i else b"{")
-            entry = keys + i * (width + 2)
-            start = at + self._number(entry, width)
-            self._out += (_quoted(self._bytes(start, self._number(entry + width, 2))), b": ")
-            self._entry(at, values + i * (width + 1), width, depth)
-        self._out.append(b"}" if count else b"{}")
 
-    def _array(self, at: int, width: int, depth: int) -> None:
-        count = self._number(at, width)
-        values = at + 2 * width
-        for i in range(count):
-            self._out.append(b", " if i else b"[")
-            self._entry(at, values + i * (width + 1), width, depth)
-        self._out.append(b"]" if count else b"[]")
+def _array(data: bytes, at: int, layout: _Layout, depth: int, out: list[bytes]) -> None:
+    count, _ = layout.head.unpack_from(data, at)
+    values = at + layout.head.size
+    before = b"["
+    for value in layout.value.iter_unpack(_cut(data, values, count * layout.value.size)):
+        out.append(before)
+        _entry(data, at, value, layout, depth, out)
+        before = b", "
+    out.append(b"]" if count else b"[]")
 
-    def _entry(self, start: int, at: int, width: int, depth: int) -> None:
-        """Write the value of an entry: its type, and the value itself or where it lies."""
-        kind = self._data[at]
-        if kind in _INLINE[width]:
-            self._out.append(self._scalar(kind, at + 1))
-        else:
-            self.write(kind, start + self._number(at + 1, width), depth + 1)
 
-    def _scalar(self, kind: int, at: int) -> bytes:
-        if kind == _LITERAL:
-            return _LITERALS[self._data[at]]
-        if kind in _INTEGERS:
-            size, signed = _INTEGERS[kind]
-            return b"%d" % int.from_bytes(self._bytes(at, size), "little", signed=signed)
-        if kind == _DOUBLE:
-            return _double(struct.unpack_from("<d", self._data, at)[0])
-        if kind == _STRING:
-            return _quoted(self._counted(at))
-        if kind == _OPAQUE:
-            return _opaque(self._data[at], self._counted(at + 1))
-        raise JsonError("an unknown type")
+def _entry(data: bytes, start: int, entry: tuple[int, int], layout: _Layout, depth: int, out: list[bytes]) -> None:
+    """Write the value of an entry: its type, and the value itself or where it lies."""
+    kind, value = entry
+    if kind == _INT16:
+        out.append(b"%d" % ((value & 0xFFFF ^ _SIGN_16) - _SIGN_16))
+    elif kind in layout.inline:
+        out.append(_scalar(value.to_bytes(layout.place, "little"), kind, 0))
+    else:
+        _write(data, kind, start + value, depth + 1, out)
 
-    def _counted(self, at: int) -> bytes:
-        """Return bytes behind their length: seven bits a byte, the lowest first; the highest bit: more come."""
-        length = shift = 0
-        while True:
-            byte = self._data[at]
-            at += 1
-            length |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return self._bytes(at, length)
-            shift += 7
 
-    def _number(self, at: int, width: int) -> int:
-        return int.from_bytes(self._bytes(at, width), "little")
+def _scalar(data: bytes, kind: int, at: int) -> bytes:
+    if kind == _STRING:
+        return _quoted(_counted(data, at))
+    if kind == _LITERAL:
+        return _LITERALS[data[at]]
+    if kind in _INTEGERS:
+        return b"%d" % _INTEGERS[kind].unpack_from(data, at)[0]
+    if kind == _DOUBLE:
+        return _double(_FLOAT.unpack_from(data, at)[0])
+    if kind == _OPAQUE:
+        return _opaque(data[at], _counted(data, at + 1))
+    raise JsonError("an unknown type")
 
-    def _bytes(self, at: int, size: int) -> bytes:
-        found = self._data[at : at + size]
-        if len(found) != size:
-            raise JsonError("ends too soon")
-        return found
+
+def _counted(data: bytes, at: int) -> bytes:
+    """Return bytes behind their length: seven bits a byte, the lowest first; the highest bit: more come."""
+    length = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return _cut(data, at, length)
+        shift += 7
+
+
+def _cut(data: bytes, at: int, size: int) -> bytes:
+    found = data[at : at + size]
+    if len(found) != size:
+        raise JsonError("ends too soon")
+    return found
 
 
 def _double(value: float) -> bytes:
@@ -142,10 +168,19 @@ _ESCAPED: Final = [
 ]
 
 
+_TO_ESCAPE: Final = re.compile(rb'[\x00-\x1f"\\]')
+
+
 def _quoted(content: bytes) -> bytes:
-    if any(_ESCAPED[byte] for byte in content):
+    if _TO_ESCAPE.search(content):
         content = b"".join([_ESCAPED[byte] or bytes([byte]) for byte in content])
     return b'"' + content + b'"'
+
+
+@lru_cache(1024)
+def _key(name: bytes) -> bytes:
+    """Return a key as it stands before its value; documents of one table have the same keys."""
+    return _quoted(name) + b": "
 
 
 def _opaque(kind: int, content: bytes) -> bytes:
