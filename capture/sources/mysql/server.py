@@ -14,7 +14,7 @@ from capture.sources.mysql.gtid import GtidPosition, GtidSet
 from capture.sources.mysql.table_map import COLLATIONS_MARIADB, COLLATIONS_MYSQL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pymysql.connections import Connection
 
@@ -114,6 +114,13 @@ def purged(conn: Connection[Any], server: Server) -> GtidSet:
     assert not server.mariadb, "MariaDB says so when a stream begins"
     with translated("the purged transactions cannot be read"):
         return GtidSet.parse(str(value(conn, "SELECT @@global.gtid_purged") or ""))
+
+
+def left_out(conn: Connection[Any], databases: Iterable[str]) -> list[str]:
+    """Return which databases the server keeps out of its log; raises SourceError when it writes none."""
+    row = _status(conn)
+    wanted, ignored = (set(filter(None, str(names or "").split(","))) for names in row[2:4])
+    return sorted(name for name in set(databases) if name in ignored or (wanted and name not in wanted))
 
 
 def log_files(conn: Connection[Any]) -> list[tuple[str, int]]:
