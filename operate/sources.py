@@ -42,7 +42,9 @@ def origin(pipeline: Pipeline) -> Origin:
     """Return where the rows come from that `ferryman validate` compares the target's with."""
     source = source_of(pipeline)
     if source.type in MYSQL_KINDS:
-        raise BadInput("validate does not read this kind of source in this version", "source.type")
+        from operate.validate.mysql_origin import MySQLOrigin  # noqa: PLC0415 - brings libraries of its own
+
+        return MySQLOrigin(pipeline, source)
     return PostgresOrigin(source)
 
 

@@ -9,17 +9,25 @@ target, and reads the source again. The target then shows the source's state at 
   come and gone between them. But such rows would be gone from the target in the next round, for their deletion came
   before that round's wait: if the target then has the very versions of this round, the id differs;
 - otherwise another round must tell.
+
+A source that shows no versions of its rows (MySQL) proves by the target alone: a row of the target that was not written
+since before a round began, and is no state of the source seen in that round, differs. What is absent there has no
+version to tell, so it must be absent in several rounds.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from operate.validate.compare import ABSENT, Finding, Id, Seen, Sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+#: Rounds in which a row must be absent where no version can tell that it was not there in between.
+_ABSENT_ROUNDS: Final = 3
 
 
 @dataclass(slots=True)
@@ -27,19 +35,21 @@ class Doubts:
     """The ids in doubt of one batch. Feed rounds until :attr:`pending` is empty or patience ends.
 
     ``pending`` holds, by id, the target's version in the last round if the source held still in it. ``unique``: an id
-    has one row at most at the source.
+    has one row at most at the source. ``versioned``: its rows have versions that change when they are written.
     """
 
     pending: dict[Id, str | None]
     unique: bool
+    versioned: bool = True
     findings: list[Finding] = field(default_factory=list)
     _seen: dict[Id, set[Sum]] = field(default_factory=dict)
     _first: dict[Id, Seen] = field(default_factory=dict)
+    _absent: Counter[Id] = field(default_factory=Counter)
 
     @classmethod
-    def about(cls, ids: Iterable[Id], *, unique: bool) -> Doubts:
+    def about(cls, ids: Iterable[Id], *, unique: bool, versioned: bool = True) -> Doubts:
         """Begin with these ids."""
-        return cls(dict.fromkeys(ids), unique)
+        return cls(dict.fromkeys(ids), unique, versioned)
 
     def begin(self, source: Mapping[Id, Seen]) -> None:
         """Begin a round with a reading of the source."""
@@ -70,4 +80,10 @@ class Doubts:
     def _proven(self, one: Id, there: Seen, last: Seen) -> bool:
         if last != self._first[one]:
             return False
-        return (self.unique and last != ABSENT) or self.pending[one] == there.version
+        if self.versioned and self.unique and last != ABSENT:
+            return True
+        if self.pending[one] != there.version:
+            self._absent[one] = 0
+            return False
+        self._absent[one] += 1
+        return self.versioned or there != ABSENT or self._absent[one] >= _ABSENT_ROUNDS

@@ -60,7 +60,7 @@ class Plan:
     ``key`` is empty when rows are known by their contents only. ``ranged``: both sides sort the key alike and have an
     index on it, so the table can be walked in key ranges of ``range_rows`` rows. ``portable``: the servers' own hash
     functions do not serve (another encoding, another byte order), so md5 over UTF-8 does. ``fixed``: the target has a
-    column among them that UPDATE may not set.
+    column among them that UPDATE may not set. ``versioned``: the source tells versions of a row apart.
     """
 
     source: Place
@@ -72,6 +72,7 @@ class Plan:
     range_rows: int
     portable: bool
     fixed: bool = False
+    versioned: bool = True
 
 
 class Incompatible(Exception):
@@ -108,10 +109,15 @@ def plan(source: Shape, target: Shape, *, keyless: bool, same_hash: bool) -> Pla
         key,
         ranged=bool(key) and key in target.keys and all(_sorted_alike(source, target, name) for name in key),
         rows=source.rows,
-        range_rows=max(_FEWEST_RANGE_ROWS, min(_MOST_RANGE_ROWS, _RANGE_BYTES // max(1, source.row_bytes))),
+        range_rows=range_rows(source.row_bytes),
         portable=not (same_hash and source.utf8 and target.utf8),
         fixed=any(c.fixed for c in target.columns if source.column(c.name) is not None),
     )
+
+
+def range_rows(row_bytes: int) -> int:
+    """Return how many rows of about this size make a range."""
+    return max(_FEWEST_RANGE_ROWS, min(_MOST_RANGE_ROWS, _RANGE_BYTES // max(1, row_bytes)))
 
 
 def _place(shape: Shape, key: tuple[str, ...]) -> Place:

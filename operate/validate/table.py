@@ -152,7 +152,7 @@ class Comparison:
 
     def _settle(self, ids: list[Id]) -> None:
         """Find out, in rounds, which of these ids are not the same beyond doubt."""
-        doubts = Doubts.about(ids, unique=bool(self.plan.key))
+        doubts = Doubts.about(ids, unique=bool(self.plan.key), versioned=self.plan.versioned)
         for number in range(_ROUNDS):
             self._round(doubts, watched=number > 0 and bool(self.plan.key) and len(doubts.pending) <= _WATCHED)
             if not doubts.pending:

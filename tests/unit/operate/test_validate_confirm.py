@@ -106,3 +106,21 @@ def test_two_ids_of_one_hash_are_told_apart():
     target = [Entry(4, ("z",), OLD), Entry(5, ("b",), NEW), Entry(5, ("a",), NEW)]
 
     assert sorted(suspects(source, target)) == [("a",), ("c",), ("z",)]
+
+
+def test_a_source_without_versions_proves_by_a_target_that_was_not_written_since():
+    doubt = Doubts.about([ID], unique=True, versioned=False)
+    a_round(doubt, row(NEW, "n"), row(OLD, "x"), row(NEW, "n"))
+    assert ID in doubt.pending
+
+    assert ID in a_round(doubt, row(NEW, "n"), row(OLD, "y"), row(NEW, "n")).pending
+    assert a_round(doubt, row(NEW, "n"), row(OLD, "y"), row(NEW, "n")).findings == [Finding(ID, NEW, OLD)]
+
+
+def test_a_row_that_is_absent_without_a_version_must_be_so_in_several_rounds():
+    doubt = Doubts.about([ID], unique=True, versioned=False)
+    for _ in range(3):
+        a_round(doubt, row(NEW, "n"), {}, row(NEW, "n"))
+        assert ID in doubt.pending
+
+    assert a_round(doubt, row(NEW, "n"), {}, row(NEW, "n")).findings == [Finding(ID, NEW, ABSENT.sum)]
