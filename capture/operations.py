@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing import Self
 
-    from capture.source import Resume
     from runtime.config import Selection, SourceConfig
     from runtime.errors import Fault
+    from schemas.positions import StreamRecord
 
 
 class LogMark(Protocol):
     """A place in the source's log after everything that was committed when it was taken."""
 
-    def missing(self, resume: Resume) -> str | None:
-        """Return in words what lies between a saved resume point and the mark; None: everything before it is saved."""
+    def missing(self, stream: StreamRecord) -> str | None:
+        """Return in words what lies between the saved position and the mark; None: everything before it is saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogState:
     """The source's log as the server shows it. Sizes are in bytes, None where they are not known.
 
-    ``behind_bytes`` lie after the resume point. ``retained_bytes`` does the server keep. ``status`` is reserved,
-    extended or unreserved while the log at the resume point is there, lost when it is gone, missing without a slot.
+    ``behind_bytes`` lie after the saved position. ``retained_bytes`` does the server keep. ``status`` is reserved,
+    extended or unreserved while the log at that position is there, lost when it is gone, missing without a slot.
     ``active``: a daemon reads the log now; None: the server cannot tell.
     """
 
@@ -51,15 +51,15 @@ class Session(Protocol):
     def mark(self) -> LogMark:
         """Return a mark of now, and see to it that an idle stream passes it."""
 
-    def look(self, resume: Resume | None) -> LogState:
-        """Return the state of the log, as seen from a saved resume point."""
+    def look(self, stream: StreamRecord | None) -> LogState:
+        """Return the state of the log, as seen from the saved position; None: there is none yet."""
 
 
 class Operations(Protocol):
     """What the command line can do with one kind of source."""
 
-    def session(self, config: SourceConfig) -> Session:
-        """Open a session."""
+    def session(self, pipeline: str, config: SourceConfig) -> Session:
+        """Open a session for the pipeline of this name."""
 
     def check(self, config: SourceConfig, selection: Selection) -> list[Fault]:
         """Return everything that keeps capture from running; changes nothing."""

@@ -47,7 +47,7 @@ def observe(pipeline: Pipeline) -> tuple[Facts, list[Fault]]:
 def _source(pipeline: Pipeline, standing: Positions, faults: list[Fault]) -> LogState | None:
     try:
         with sources.session(pipeline) as session:
-            return session.look(standing.stream.resume if standing.stream is not None else None)
+            return session.look(standing.stream)
     except FerrymanError as error:
         faults.extend(error.faults)
     except SourceError as error:

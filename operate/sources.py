@@ -35,7 +35,7 @@ def operations(source: SourceConfig) -> Operations:
 def session(pipeline: Pipeline) -> Session:
     """Open a session at the source; raises Unreachable, BadInput."""
     source = source_of(pipeline)
-    return operations(source).session(source)
+    return operations(source).session(pipeline.pipeline, source)
 
 
 def origin(pipeline: Pipeline) -> Origin:

@@ -135,7 +135,7 @@ def uncaptured(positions: Positions, ask: Ask) -> str | None:
     """Everything before the mark is durable in the topics."""
     if ask.mark is None or positions.stream is None:
         return None
-    missing = ask.mark.missing(positions.stream.resume)
+    missing = ask.mark.missing(positions.stream)
     return f"capture has {missing} to read{_stopped(positions)}" if missing is not None else None
 
 

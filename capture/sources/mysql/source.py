@@ -38,6 +38,11 @@ _LOCK_WAIT_S: Final = 5
 OTHER_SERVER = "the server was changed: without a key, rows published just before cannot be told from new ones"
 
 
+def turn(pipeline: str, config: SourceConfig) -> str:
+    """Return the name of the lock that the running capture of a pipeline holds at the server."""
+    return f"ferryman.{pipeline}.{config.server_id}"
+
+
 class MySQLSource:
     """One server behind one replication connection, with a session beside it for everything else."""
 
@@ -123,7 +128,7 @@ class MySQLSource:
     def _take_turn(self) -> None:
         """Two captures with one server_id would cut each other off: the lock is held as long as the session lives."""
         with translated("the server gives no lock"):
-            name = f"ferryman.{self._pipeline}.{self._config.server_id}"
+            name = turn(self._pipeline, self._config)
             taken = server.value(self._connected(), "SELECT GET_LOCK(%s, %s)", name, _LOCK_WAIT_S)
         if taken != 1:
             raise SourceUnavailable("another capture of this pipeline is connected", "stop it; two take turns")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from capture.operations import Operations
-    from capture.source import Resume
     from runtime.config import Selection, SourceConfig
     from runtime.errors import Fault
+    from schemas.positions import StreamRecord
 
 _PLACE: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 #: Within a transaction of its own, so that its commit flushes the log up to here at once.
@@ -38,9 +38,9 @@ class PostgresMark:
 
     lsn: int
 
-    def missing(self, resume: Resume) -> str | None:
-        """Return how many bytes of log lie between a resume point and the mark, in words."""
-        behind = self.lsn - int(resume.get("lsn", 0))
+    def missing(self, stream: StreamRecord) -> str | None:
+        """Return how many bytes of log lie between the saved position and the mark, in words."""
+        behind = self.lsn - int(stream.resume.get("lsn", 0))
         return f"{behind:,} bytes of log" if behind > 0 else None
 
 
@@ -64,11 +64,11 @@ class PostgresSession:
             self._connection.execute(_MESSAGE)
         return PostgresMark(int(place[0]))
 
-    def look(self, resume: Resume | None) -> LogState:
+    def look(self, stream: StreamRecord | None) -> LogState:
         """Return the state of the pipeline's slot."""
         with self._translated():
             end, status, active, retained = self._row(_SLOT, self._config.slot.name)
-        behind = None if resume is None else max(0, int(end) - int(resume.get("lsn", 0)))
+        behind = None if stream is None else max(0, int(end) - int(stream.resume.get("lsn", 0)))
         return LogState(status, active, behind, None if retained is None else int(retained))
 
     def _row(self, query: str, *parameters: str) -> tuple[Any, ...]:
@@ -87,7 +87,7 @@ class PostgresSession:
 class PostgresOperations:
     """See :class:`capture.operations.Operations`."""
 
-    def session(self, config: SourceConfig) -> PostgresSession:
+    def session(self, pipeline: str, config: SourceConfig) -> PostgresSession:  # noqa: ARG002 - the slot has a name
         """Open a session."""
         return PostgresSession(config)
 
