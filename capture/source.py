@@ -208,11 +208,17 @@ class Source(Protocol):
 def key_text(table: TableSchema, row: Row) -> tuple[str, ...]:
     """Return the message key of a row in source form as text, for lists of keys; the key columns must be sent.
 
+    Bytes that are no UTF-8 are in it too (as surrogates); :func:`key_values` gives them back.
     Raises AssertionError when one is not: the key is part of the replica identity by the choice of the key.
     """
     out = []
     for i in table.key:
         value = row[i]
         assert isinstance(value, bytes), "a key column was not sent"
-        out.append(value.decode())
+        out.append(value.decode(errors="surrogateescape"))
     return tuple(out)
+
+
+def key_values(key: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Return the values in source form that :func:`key_text` made text of."""
+    return tuple(part.encode(errors="surrogateescape") for part in key)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pymysql
 from pymysql.constants import ER
 
-from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable
+from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable, key_values
 from capture.sources.mysql import catalog, forms, plan, row_packets, server
 from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
@@ -183,7 +183,7 @@ def _statements(request: ChunkRequest, version: Version) -> list[str] | None:
     table, key = request.table, plan.key_of(version.columns)
     select = f"SELECT {select_list(version.columns)} FROM {quote(table.namespace, table.table)}"
     if request.keys:
-        return list(_by_keys(select, [tuple(map(str.encode, k)) for k in request.keys], key))
+        return list(_by_keys(select, [key_values(key) for key in request.keys], key))
     condition = plan.condition(request.plan, request.index, version.columns)
     if condition is None:
         return None

@@ -19,6 +19,7 @@ _AS_IT_IS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 _NUMERALS: Final = frozenset(b"0123456789+-.eE")
 _NUMERIC: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"})
 _BYTES: Final = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+_SIGN: Final = 1 << 63
 #: MariaDB's types whose text is made here, from their bytes: text, and how many.
 _FIXED_BYTES: Final = {"uuid": 16, "inet6": 16, "inet4": 4}
 
@@ -53,8 +54,23 @@ def literal(column: ColumnMeta, value: bytes) -> str:
             raise ValueError(f"column {column.name}: no number")
         number = value.decode()
         return f"{number}e0" if column.data_type in ("float", "double") and "e" not in number else number
+    if column.data_type in ("enum", "set"):
+        return _number_of(column, value.decode())
     if column.data_type == "bit":
         return f"CAST(0x{value.hex()} AS UNSIGNED)"
     if column.data_type in _BYTES:
         return f"x'{value.hex()}'"
     return f"_utf8mb4 x'{value.hex()}'"
+
+
+def _number_of(column: ColumnMeta, names: str) -> str:
+    """Return the number of a name or of a set of names: as such they are ordered, and stand in an index."""
+    if not names and "" not in column.labels:
+        return "0"
+    try:
+        if column.data_type == "enum":
+            return str(column.labels.index(names) + 1)
+        members = sum(1 << column.labels.index(name) for name in names.split(","))
+        return str(members if members < _SIGN else members - 2 * _SIGN)  # the server counts them with a sign
+    except ValueError:  # the catalog writes ? for characters of four bytes
+        return f"_utf8mb4 x'{names.encode().hex()}'"
