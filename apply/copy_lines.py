@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from apply.column_rows import ColumnRows
 from apply.session import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apply.steps import FullRow
+    from apply.steps import FullRow, Rows
 
 _NULL: Final = rb"\N"
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _MEANINGS: Final = {b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 
 
-def selected(rows: list[FullRow], positions: Sequence[int]) -> list[FullRow]:
+def selected(rows: Rows, positions: Sequence[int]) -> Rows:
     """Return the rows with only the values at these positions, in their order."""
+    return rows.selected(positions) if isinstance(rows, ColumnRows) else picked(rows, positions)
+
+
+def picked(rows: list[FullRow], positions: Sequence[int]) -> list[FullRow]:
+    """Return what :func:`selected` does, of rows in a list."""
     if rows and tuple(positions) == tuple(range(len(rows[0]))):
         return rows
     return [tuple([row[i] for i in positions]) for row in rows]
@@ -26,16 +32,18 @@ def selected(rows: list[FullRow], positions: Sequence[int]) -> list[FullRow]:
 
 def copy_lines(rows: Iterable[Sequence[bytes | None]]) -> bytes:
     """Return the rows as lines of COPY text."""
+    if isinstance(rows, ColumnRows):
+        return rows.lines()
     lines = [b"\t".join([_NULL if value is None else value for value in row]) for row in rows]
     return b"\n".join(lines) + b"\n" if lines else b""
 
 
-def keyed(keys: Sequence[FullRow], values: list[FullRow]) -> list[FullRow]:
+def keyed(keys: Iterable[FullRow], values: Iterable[FullRow]) -> list[FullRow]:
     """Return rows of a key and values each."""
     return [(*key, *row) for key, row in zip(keys, values, strict=True)]
 
 
-def counted(rows: list[FullRow], counts: list[int]) -> list[FullRow]:
+def counted(rows: Iterable[FullRow], counts: list[int]) -> list[FullRow]:
     """Return rows of a count and values each."""
     return [(b"%d" % count, *row) for count, row in zip(counts, rows, strict=True)]
 

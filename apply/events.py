@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from apply.columns import column_renderer
 from apply.types import renderer
-from schemas.codec import BlockDecoder, UnreadableEventError
+from schemas.codec import UnreadableEventError
+from schemas.columnar.decode import ColumnDecoder
 from schemas.errors import ContractError
 from schemas.framing import read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from schemas.columnar.received import AnyReceived
     from schemas.framing import FrameId
-    from schemas.received import Received
 
 #: Memory of decoded events by bytes of their messages, about: each value becomes an object of its own.
 _EXPANSION: Final = 4
@@ -38,7 +39,7 @@ class Poison(NamedTuple):
 class Decoded(NamedTuple):
     """Events with their size in memory in bytes, up to the first message that cannot be read, if any."""
 
-    events: list[tuple[Received, int]]
+    events: list[tuple[AnyReceived, int]]
     poison: Poison | None
 
 
@@ -50,20 +51,27 @@ class EventReader:
 
     def __init__(self, schema: Callable[[FrameId], dict[str, Any]]) -> None:
         self._schema = schema
-        self._decoders: dict[FrameId, BlockDecoder] = {}
+        self._decoders: dict[FrameId, ColumnDecoder] = {}
 
     def read(self, messages: Sequence[Raw]) -> Decoded:
         """Return the events of messages in offset order; a tombstone says nothing that its delete did not."""
-        events: list[tuple[Received, int]] = []
-        framed = _framed(messages)
-        for frame, group in groupby(framed, key=lambda item: item[0]):
-            raws = [raw for _, raw in group]
-            poison = frame if isinstance(frame, Poison) else self._decode(frame, raws, events)
+        events: list[tuple[AnyReceived, int]] = []
+        raws = [raw for raw in messages if raw.value is not None]
+        while raws:
+            try:
+                frame = read_frame(raws[0].value or b"")
+            except ContractError as error:
+                return Decoded(events, Poison(raws[0].offset, str(error)))
+            count = _alike(raws, frame[1])
+            poison = self._decode(frame, raws[:count], events)
             if poison is not None:
                 return Decoded(events, poison)
+            raws = raws[count:]
         return Decoded(events, None)
 
-    def _decode(self, frame: tuple[FrameId, int], raws: list[Raw], events: list[tuple[Received, int]]) -> Poison | None:
+    def _decode(
+        self, frame: tuple[FrameId, int], raws: list[Raw], events: list[tuple[AnyReceived, int]]
+    ) -> Poison | None:
         """Add the events of messages with one schema; return the first message that cannot be read."""
         values, offsets = [raw.value or b"" for raw in raws], [raw.offset for raw in raws]
         try:
@@ -77,24 +85,14 @@ class EventReader:
             return Poison(offsets[0], str(error))
         return None
 
-    def _decoder(self, frame: FrameId) -> BlockDecoder:
+    def _decoder(self, frame: FrameId) -> ColumnDecoder:
         decoder = self._decoders.get(frame)
         if decoder is None:
-            decoder = self._decoders[frame] = BlockDecoder(self._schema(frame), renderer)
+            decoder = self._decoders[frame] = ColumnDecoder(self._schema(frame), renderer, column_renderer)
         return decoder
 
 
-def _framed(messages: Sequence[Raw]) -> Iterator[tuple[tuple[FrameId, int] | Poison, Raw]]:
-    """Yield each message with its frame and where its Avro bytes begin; one in no known framing ends it."""
-    prefix, frame = b"", None
-    for raw in messages:
-        if raw.value is None:
-            continue
-        if frame is None or not raw.value.startswith(prefix):
-            try:
-                frame = read_frame(raw.value)
-            except ContractError as error:
-                yield Poison(raw.offset, str(error)), raw
-                return
-            prefix = raw.value[: frame[1]]
-        yield frame, raw
+def _alike(raws: Sequence[Raw], size: int) -> int:
+    """Return how many of the messages, from the first on, begin with the same frame of so many bytes."""
+    prefix = (raws[0].value or b"")[:size]
+    return next((i for i, raw in enumerate(raws) if not (raw.value or b"").startswith(prefix)), len(raws))

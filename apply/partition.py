@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from schemas.block import Op, Origin
-from schemas.received import Received
+import numpy as np
+
+from apply.waiting import above, chosen, end_marks, opening, order_at, split, up_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from schemas.columnar.received import AnyReceived
 
 #: Memory that the events of one unfinished transaction may take, about, before they are written as a part.
 PART_BYTES: Final = 64 * 1024 * 1024
@@ -25,7 +25,7 @@ class Batch:
     snapshot rows) end in it. ``size``: their memory in bytes, about.
     """
 
-    received: list[Received]
+    received: list[AnyReceived]
     next_offset: int
     order_key: bytes | None
     complete: bool
@@ -39,7 +39,7 @@ class Batch:
     @property
     def committed_us(self) -> int | None:
         """Commit time at the source of the newest event, in microseconds since 1970."""
-        return self.received[-1].committed_us[-1] if self.received else None
+        return int(self.received[-1].committed_us[-1]) if self.received else None
 
 
 class Partition:
@@ -59,7 +59,7 @@ class Partition:
         """Forget what waits: the topic is read again from an offset above which nothing was applied."""
         self.position, self.saved, self.mark = next_offset, next_offset, mark or b""
         self.bytes = 0
-        self._waiting: list[Received] = []
+        self._waiting: list[AnyReceived] = []
         self._unfinished = False
 
     def __len__(self) -> int:
@@ -77,14 +77,14 @@ class Partition:
         """Whether the table's snapshot is not complete at this order key."""
         return self.loaded is None or order is None or order < self.loaded
 
-    def add(self, received: Received, size: int) -> None:
+    def add(self, received: AnyReceived, size: int) -> None:
         """Take in events; those not above the mark were published before and are dropped (rule 19).
 
         ``size`` is what they take in memory, in bytes, about.
         """
-        fresh = self._from_opening(self._above_mark(received))
+        fresh = self._from_opening(above(received, self.mark))
         if len(fresh):
-            self.mark = fresh.orders[-1]
+            self.mark = order_at(fresh, -1)
             self._waiting.append(fresh)
             self.bytes += size
 
@@ -115,83 +115,43 @@ class Partition:
         self.bytes += batch.size
 
     def _cut(self, count: int, units: int) -> Batch:
-        loading = self.loaded is None or self._waiting[0].orders[0] <= self.loaded
+        loading = self.loaded is None or order_at(self._waiting[0], 0) <= self.loaded
         taken, self._waiting = split(self._waiting, count)
-        next_offset = self._waiting[0].offsets[0] if self._waiting else self.position
+        next_offset = int(self._waiting[0].offsets[0]) if self._waiting else self.position
         self._unfinished = units == 0
         size = self.bytes * count // (len(self) + count)
         self.bytes -= size
-        return Batch(taken, next_offset, taken[-1].orders[-1], units > 0, loading, units, size)
+        return Batch(taken, next_offset, order_at(taken[-1], -1), units > 0, loading, units, size)
 
     def _ready(self, limit: int) -> tuple[int, int]:
         """Return how many events go up to the last end mark within the limit (or the first one), and the marks."""
         bound = self._before_loaded()
         count = units = seen = 0
         for received in self._waiting:
-            # Most blocks of a large transaction hold no mark at all: they are not looked at one by one.
-            for i, last in enumerate(received.last if True in received.last else ()):
-                if seen + i >= bound or (units and seen + i >= limit):
-                    return count, units
-                if last:
-                    count, units = seen + i + 1, units + 1
+            marks = end_marks(received)
+            within = int(np.searchsorted(marks, min(bound, limit) - seen))
+            if within:
+                count, units = seen + int(marks[within - 1]) + 1, units + within
+            if within < len(marks):
+                first = seen + int(marks[within]) + 1
+                return (first, 1) if not units and first <= bound else (count, units)
             seen += len(received)
         return count, units
 
     def _before_loaded(self) -> int:
         """Return how many events may share a batch: those that complete the snapshot do not mix with later ones."""
-        if self.loaded is None or not self._waiting or self._waiting[0].orders[0] > self.loaded:
+        if self.loaded is None or not self._waiting or order_at(self._waiting[0], 0) > self.loaded:
             return len(self)
-        return sum(bisect_right(received.orders, self.loaded) for received in self._waiting)
+        return sum(up_to(received, self.loaded) for received in self._waiting)
 
-    def _above_mark(self, received: Received) -> Received:
-        """Return the events whose order key is above those of all before them."""
-        mark, kept = self.mark, []
-        for i, order in enumerate(received.orders):
-            if order > mark:
-                mark = order
-                kept.append(i)
-        return received if len(kept) == len(received) else chosen(received, kept)
-
-    def _from_opening(self, received: Received) -> Received:
+    def _from_opening(self, received: AnyReceived) -> AnyReceived:
         """Take note of a snapshot that opens; while one is awaited, return the events from there on."""
-        opening = _opening(received)
-        if opening is None:
+        place = opening(received)
+        if place is None:
             return chosen(received, ()) if self.awaiting else received
-        self._opened_at = received.orders[opening]
+        self._opened_at = order_at(received, place)
         self.note_loaded(self.loaded)
         if not self.awaiting:
             return received
         self.awaiting = False
-        return chosen(received, range(opening, len(received)))
-
-
-def _opening(received: Received) -> int | None:
-    """Return the place of the last truncate that opens a snapshot."""
-    if Origin.OPENING not in received.origins:
-        return None
-    places = (i for i, op in enumerate(received.ops) if op is Op.TRUNCATE and received.origins[i] is Origin.OPENING)
-    return max(places, default=None)
-
-
-_LISTS = tuple(field.name for field in fields(Received) if field.name != "table")
-
-
-def chosen(received: Received, indexes: Iterable[int]) -> Received:
-    """Return the events at these indexes."""
-    wanted = list(indexes)
-    lists = {name: [values[i] for i in wanted] for name in _LISTS for values in [getattr(received, name)]}
-    return Received(received.table, **lists)
-
-
-def split(received: list[Received], count: int) -> tuple[list[Received], list[Received]]:
-    """Return the first ``count`` events and the rest."""
-    for i, one in enumerate(received):
-        if count < len(one):
-            first = [*received[:i], _slice(one, 0, count)] if count else received[:i]
-            return first, [_slice(one, count, len(one)), *received[i + 1 :]]
-        count -= len(one)
-    return received, []
-
-
-def _slice(received: Received, start: int, stop: int) -> Received:
-    return Received(received.table, **{name: getattr(received, name)[start:stop] for name in _LISTS})
+        return chosen(received, range(place, len(received)))

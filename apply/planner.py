@@ -11,14 +11,17 @@ from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from apply.column_plan import plan_columns
 from apply.rows import Change, Rows
 from apply.steps import Delete, Erase, FullRow, Insert, Key, Plan, Step, Truncate, Upsert
 from schemas.block import UNSENT, Op, Origin, Row
+from schemas.columnar.received import ReceivedColumns
 from schemas.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.columnar.received import AnyReceived
     from schemas.received import Received
     from schemas.table import TableSchema
 
@@ -44,11 +47,20 @@ class _Events(NamedTuple):
         return True not in self.key_change and UNSENT not in chain.from_iterable(filter(None, self.after))
 
 
-def plan(batch: Sequence[Received]) -> Plan:
+def plan(batch: Sequence[AnyReceived]) -> Plan:
     """Return the steps for events of one table version, in topic order.
 
     Raises ContractError when an event lacks what its table needs (a key value, a column of a keyless table's row).
     """
+    if any(isinstance(one, ReceivedColumns) for one in batch):
+        planned = plan_columns(batch)
+        if planned is not None:
+            return planned
+    return plan_rows([one.to_received() if isinstance(one, ReceivedColumns) else one for one in batch])
+
+
+def plan_rows(batch: Sequence[Received]) -> Plan:
+    """Return the steps for events that are looked at one by one."""
     table = batch[0].table
     start, opening = _after_truncate(batch)
     steps: list[Step] = [] if opening is None else [Truncate(opening)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apply.copy_lines import copy_lines, counted, keyed, selected
+from apply.copy_lines import copy_lines, counted, keyed, picked, selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apply.session import Session
     from apply.sql import Statements
-    from apply.steps import FullRow, Key, Patch
+    from apply.steps import FullRow, Key, Patch, Rows
 
 
 class Staging:
@@ -25,17 +25,17 @@ class Staging:
         """Stage present keys."""
         self._fill(self._sql.copy_keys(), keys)
 
-    def rows(self, rows: list[FullRow]) -> None:
+    def rows(self, rows: Rows) -> None:
         """Stage whole rows of the layout."""
         self._fill(self._sql.copy_rows(), rows)
 
-    def keyed_rows(self, rows: list[FullRow]) -> None:
+    def keyed_rows(self, rows: Rows) -> None:
         """Stage whole rows of the layout together with their own keys."""
         layout = self._sql.layout
         copy = self._sql.copy_keys(range(len(layout.columns)))
         self._fill(copy, keyed(selected(rows, layout.key), rows))
 
-    def counted(self, rows: list[FullRow], counts: list[int]) -> None:
+    def counted(self, rows: Rows, counts: list[int]) -> None:
         """Stage whole rows of the layout, each with a number."""
         self._fill(self._sql.copy_counted(), counted(rows, counts))
 
@@ -48,8 +48,8 @@ class Staging:
     def within(self, patch: Patch) -> tuple[list[int], list[FullRow]]:
         """Return the columns of the layout that a patch sets, and their values row by row."""
         kept = [i for i, position in enumerate(patch.columns) if position in self._index]
-        return [self._index[patch.columns[i]] for i in kept], selected(patch.values, kept)
+        return [self._index[patch.columns[i]] for i in kept], picked(patch.values, kept)
 
-    def _fill(self, copy: str, rows: Sequence[FullRow]) -> None:
+    def _fill(self, copy: str, rows: Rows | Sequence[FullRow]) -> None:
         self._session.stage(self._sql.stage, self._sql.create_stage())
         self._session.copy(copy, copy_lines(rows))

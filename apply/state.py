@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from schemas.block import Op, Origin
+from schemas.columnar.received import ReceivedColumns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apply.checkpoint import Place
     from apply.session import Session
-    from schemas.received import Received
+    from schemas.columnar.received import AnyReceived
 
 _APPLIED: Final = """
 INSERT INTO ferryman.table_state AS s
@@ -72,10 +73,13 @@ class Recorded:
     columns: frozenset[str]
 
 
-def tally(batch: Sequence[Received]) -> Tally:
+def tally(batch: Sequence[AnyReceived]) -> Tally:
     """Count the events of a batch; the two halves of a key change are one update."""
     counts = Tally()
     for received in batch:
+        if isinstance(received, ReceivedColumns):
+            _tally_columns(received, counts)
+            continue
         for op, key_change, origin in zip(received.ops, received.key_change, received.origins, strict=True):
             if op is Op.READ:
                 counts.snapshot_rows += 1
@@ -91,6 +95,17 @@ def tally(batch: Sequence[Received]) -> Tally:
             else:
                 counts.deletes += 1
     return counts
+
+
+def _tally_columns(received: ReceivedColumns, counts: Tally) -> None:
+    opening = received.opening()
+    if opening is not None:
+        counts.opened, counts.snapshot_rows = True, 0
+    halves = received.key_change
+    counts.snapshot_rows += received.count(Op.READ, from_place=opening or 0)
+    counts.inserts += received.count(Op.CREATE, ~halves)
+    counts.updates += received.count(Op.UPDATE) + received.count(Op.CREATE, halves)
+    counts.deletes += received.count(Op.DELETE, ~halves)
 
 
 def read(session: Session, pipeline: str, table: str) -> Recorded | None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from apply.column_rows import ColumnRows
+
 #: The key columns of one row, in key order.
 Key = tuple[bytes, ...]
 #: A row of which every value is known.
 FullRow = tuple[bytes | None, ...]
+#: Rows of a step: very many of them are held by column.
+Rows = list[FullRow] | ColumnRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Upsert:
     ``created``: they come from inserts or a snapshot alone, so most likely none of the keys exists yet.
     """
 
-    rows: list[FullRow]
+    rows: Rows
     created: bool
 
 
@@ -68,7 +72,7 @@ class Upsert:
 class Insert:
     """Add rows to a table without a key; equal rows are added as often as they are listed."""
 
-    rows: list[FullRow]
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True)

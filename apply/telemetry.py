@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from runtime import metrics
+from schemas.columnar.block import operations
 
 if TYPE_CHECKING:
     from apply.partition import Batch
@@ -28,6 +28,6 @@ def committed(table: str, batch: Batch, behind: int, seconds: float) -> None:
         return
     metrics.APPLY_BATCH_EVENTS.observe(len(batch))
     for received in batch.received:
-        for op, rows in Counter(received.ops).items():
+        for op, rows in operations(received.ops).items():
             metrics.APPLY_ROWS.labels(table, op.value).inc(rows)
     metrics.apply_reached(table, batch.committed_us)

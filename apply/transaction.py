@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apply.partition import Batch
     from apply.session import Session
     from apply.work import Work
-    from schemas.received import Received
+    from schemas.columnar.received import AnyReceived
     from schemas.table import TableSchema
 
 _MISSING_FIX: Final = "run `ferryman validate --repair` or `ferryman resync` for this table"
@@ -71,7 +71,7 @@ class Transaction:
         if standing[:2] != known[:2]:
             raise Moved(standing)
 
-    def _write(self, run: list[Received], steps: Plan, *, loading: bool) -> None:
+    def _write(self, run: list[AnyReceived], steps: Plan, *, loading: bool) -> None:
         opening = any(isinstance(step, Truncate) and step.opening for step in steps.steps)
         statements = self._statements(run[0].table, opening=opening)
         if opening:
@@ -134,6 +134,6 @@ class Transaction:
         work.partition.saved = batch.next_offset
 
 
-def versions(received: list[Received]) -> list[list[Received]]:
+def versions(received: list[AnyReceived]) -> list[list[AnyReceived]]:
     """Return the events grouped by table version, in order."""
     return [list(run) for _, run in groupby(received, key=lambda one: one.table)]

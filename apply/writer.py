@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg import errors
 
-from apply.copy_lines import copy_lines, parameters, selected
+from apply.copy_lines import copy_lines, parameters, picked, selected
 from apply.rebuild import Rebuilder
 from apply.staging import Staging
 from apply.steps import Delete, Erase, Insert, KeyUpdate, Patch, Plan, Step, Truncate, Upsert
@@ -20,7 +20,7 @@ from runtime import failpoints
 if TYPE_CHECKING:
     from apply.session import Session
     from apply.sql import Statements
-    from apply.steps import FullRow, Key
+    from apply.steps import FullRow, Key, Rows
 
 #: Up to so many rows, single statements in one round trip beat the staging table.
 FEW: Final = 20
@@ -86,10 +86,10 @@ class Writer:
             case Insert(rows):
                 self._copy(self._own(rows))
             case Erase(rows, counts):
-                return self._erase(self._own(rows), counts)
+                return self._erase(picked(rows, self._sql.layout.positions), counts)
         return 0
 
-    def _own(self, rows: list[FullRow]) -> list[FullRow]:
+    def _own(self, rows: Rows) -> Rows:
         return selected(rows, self._sql.layout.positions)
 
     def _delete(self, keys: list[Key]) -> None:
@@ -109,7 +109,7 @@ class Writer:
             affected = self._session.run(self._sql.update_staged(columns)).rowcount if columns else len(patch.keys)
         return len(patch.keys) - affected
 
-    def _upsert(self, rows: list[FullRow], *, created: bool, empty: bool) -> None:
+    def _upsert(self, rows: Rows, *, created: bool, empty: bool) -> None:
         if empty:
             self._copy(rows)
         elif len(rows) <= FEW:
@@ -118,7 +118,7 @@ class Writer:
             self._staging.rows(rows)
             self._session.run(self._sql.upsert_staged())
 
-    def _copied(self, rows: list[FullRow]) -> bool:
+    def _copied(self, rows: Rows) -> bool:
         """Copy rows straight into the table; undo it and return False when one of the keys exists.
 
         Exact, because the key is unique at the target: a row that stands there cannot be doubled.
@@ -132,7 +132,7 @@ class Writer:
         self._session.run("RELEASE SAVEPOINT straight")
         return True
 
-    def _copy(self, rows: list[FullRow]) -> None:
+    def _copy(self, rows: Rows) -> None:
         self._session.copy(self._sql.copy(), copy_lines(rows))
 
     def _erase(self, rows: list[FullRow], counts: list[int]) -> int:
