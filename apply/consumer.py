@@ -7,26 +7,21 @@ a newly assigned partition is read until :meth:`TopicConsumer.start` is told whe
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from apply.events import Raw
+from apply.messages import Messages
 from runtime import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from confluent_kafka import Message
-
     from runtime.config import KafkaConfig
 
 _log = structlog.get_logger()
 
-#: Messages taken from the client at once: more only make the turn of the other partitions come later.
-_AT_ONCE: Final = 20_000
 #: Seconds to wait for a broker's answer about a partition's first and last offset.
 _WATERMARK_S: Final = 10.0
 
@@ -54,13 +49,16 @@ class PartitionId(NamedTuple):
 class Poll(NamedTuple):
     """What one poll brought: messages by partition in offset order, partitions without the next offset, lost topics."""
 
-    messages: dict[PartitionId, list[Raw]]
+    messages: dict[PartitionId, Messages]
     gaps: list[PartitionId]
     gone: set[str]
 
 
 class TopicConsumer:
-    """A member of the pipeline's consumer group. ``assigned`` and ``revoked`` are called during :meth:`poll`."""
+    """A member of the pipeline's consumer group. ``assigned`` and ``revoked`` are called during :meth:`poll`.
+
+    ``at_once``: most messages that one poll brings, about.
+    """
 
     def __init__(
         self,
@@ -68,11 +66,13 @@ class TopicConsumer:
         group: str,
         instance: str | None,
         session_timeout_ms: int,
+        at_once: int,
         assigned: Callable[[list[PartitionId]], None],
         revoked: Callable[[list[PartitionId]], None],
     ) -> None:
         self._config, self._group = config, group
         self._settings = _membership(instance, session_timeout_ms)
+        self._at_once = at_once
         self._assigned, self._revoked = assigned, revoked
         self._topics: frozenset[str] = frozenset()
         self._mine: set[PartitionId] = set()
@@ -95,17 +95,17 @@ class TopicConsumer:
 
         Raises KafkaRefused when the brokers say no for good; what passes by itself is waited out.
         """
-        found = Poll(defaultdict(list), [], set())
+        found = Poll({}, [], set())
         try:
             first = self._consumer.poll(wait_s)
-            rest = self._consumer.consume(_AT_ONCE, 0.0) if first is not None else []
+            rest = self._consumer.consume(self._at_once, 0.0) if first is not None else []
         except KafkaException as error:
             if error.args[0].code() not in _EXPELLED:
                 raise
             self._join_anew(error.args[0])
             return found
-        for message in (first, *rest) if first is not None else ():
-            self._sort(message, found)
+        if first is not None:
+            self._sort([first, *rest], found)
         return found
 
     def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> None:
@@ -157,13 +157,20 @@ class TopicConsumer:
         """Leave; a member with a name of its own (``--instance``) keeps its partitions for the session timeout."""
         self._consumer.close()
 
-    def _sort(self, message: Message, found: Poll) -> None:
-        error = message.error()
-        partition = PartitionId(message.topic() or "", message.partition() or 0)
-        if error is None:
-            raw = Raw(message.offset() or 0, message.value(), message.leader_epoch())
-            found.messages[partition].append(raw)
-        elif error.code() == _GAP:
+    def _sort(self, messages: list[Message], found: Poll) -> None:
+        """Sort by partition what came; a list for each thing that is asked of all of them is far faster."""
+        if any(map(Message.error, messages)):
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._trouble(error, PartitionId(message.topic() or "", message.partition() or 0), found)
+            messages = [message for message in messages if message.error() is None]
+        for partition, own in _by_partition(messages).items():
+            # A message that is no error has an offset.
+            offsets = cast("list[int]", list(map(Message.offset, own)))
+            found.messages[partition] = Messages(offsets, list(map(Message.value, own)), own[-1].leader_epoch())
+
+    def _trouble(self, error: KafkaError, partition: PartitionId, found: Poll) -> None:
+        if error.code() == _GAP:
             found.gaps.append(partition)
         elif error.code() in _NO_TOPIC:
             found.gone.add(partition.topic)
@@ -207,6 +214,20 @@ class TopicConsumer:
         self._revoked(partitions)
         consumer.incremental_unassign([TopicPartition(*p) for p in partitions if p in self._reading])
         self._reading -= set(partitions)
+
+
+def _by_partition(messages: list[Message]) -> dict[PartitionId, list[Message]]:
+    # A message that is no error has a topic and a partition.
+    named = cast(
+        "Iterable[tuple[str, int]]", zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    )
+    places = list(map(PartitionId._make, named))
+    if places and places.count(places[0]) == len(places):
+        return {places[0]: messages}
+    found: dict[PartitionId, list[Message]] = {}
+    for place, message in zip(places, messages, strict=True):
+        found.setdefault(place, []).append(message)
+    return found
 
 
 def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apply.columns import column_renderer
 from apply.types import renderer
 from schemas.codec import UnreadableEventError
 from schemas.columnar.decode import ColumnDecoder
+from schemas.columnar.received import ReceivedColumns
 from schemas.errors import ContractError
 from schemas.framing import read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from apply.messages import Messages
     from schemas.columnar.received import AnyReceived
     from schemas.framing import FrameId
 
-#: Memory of decoded events by bytes of their messages, about: each value becomes an object of its own.
-_EXPANSION: Final = 4
-
-
-class Raw(NamedTuple):
-    """A message as Kafka gave it; ``value`` None is a tombstone."""
-
-    offset: int
-    value: bytes | None
-    leader_epoch: int | None
+#: Memory of decoded events by bytes of their messages, about: row by row, each value becomes an object of its own.
+_BY_COLUMN, _BY_ROW = 2, 4
 
 
 class Poison(NamedTuple):
@@ -53,33 +47,37 @@ class EventReader:
         self._schema = schema
         self._decoders: dict[FrameId, ColumnDecoder] = {}
 
-    def read(self, messages: Sequence[Raw]) -> Decoded:
+    def read(self, messages: Messages) -> Decoded:
         """Return the events of messages in offset order; a tombstone says nothing that its delete did not."""
         events: list[tuple[AnyReceived, int]] = []
-        raws = [raw for raw in messages if raw.value is not None]
-        while raws:
+        values, offsets = _without_tombstones(messages)
+        while values:
             try:
-                frame = read_frame(raws[0].value or b"")
+                frame = read_frame(values[0])
             except ContractError as error:
-                return Decoded(events, Poison(raws[0].offset, str(error)))
-            count = _alike(raws, frame[1])
-            poison = self._decode(frame, raws[:count], events)
+                return Decoded(events, Poison(offsets[0], str(error)))
+            count = _alike(values, frame[1])
+            poison = self._decode(frame, values[:count], offsets[:count], events)
             if poison is not None:
                 return Decoded(events, poison)
-            raws = raws[count:]
+            values, offsets = values[count:], offsets[count:]
         return Decoded(events, None)
 
     def _decode(
-        self, frame: tuple[FrameId, int], raws: list[Raw], events: list[tuple[AnyReceived, int]]
+        self,
+        frame: tuple[FrameId, int],
+        values: list[bytes],
+        offsets: list[int],
+        events: list[tuple[AnyReceived, int]],
     ) -> Poison | None:
         """Add the events of messages with one schema; return the first message that cannot be read."""
-        values, offsets = [raw.value or b"" for raw in raws], [raw.offset for raw in raws]
         try:
             decoder = self._decoder(frame[0])
-            events.append((decoder.decode(values, offsets, frame[1]), _EXPANSION * sum(map(len, values))))
+            received = decoder.decode(values, offsets, frame[1])
+            events.append((received, _size(received, values)))
         except UnreadableEventError as error:
             if error.index:
-                self._decode(frame, raws[: error.index], events)
+                self._decode(frame, values[: error.index], offsets[: error.index], events)
             return Poison(error.offset, str(error))
         except ContractError as error:
             return Poison(offsets[0], str(error))
@@ -92,7 +90,23 @@ class EventReader:
         return decoder
 
 
-def _alike(raws: Sequence[Raw], size: int) -> int:
-    """Return how many of the messages, from the first on, begin with the same frame of so many bytes."""
-    prefix = (raws[0].value or b"")[:size]
-    return next((i for i, raw in enumerate(raws) if not (raw.value or b"").startswith(prefix)), len(raws))
+def _without_tombstones(messages: Messages) -> tuple[list[bytes], list[int]]:
+    """Return the values that there are, and their offsets."""
+    values = [value for value in messages.values if value is not None]
+    if len(values) == len(messages):
+        return values, messages.offsets
+    offsets = zip(messages.offsets, messages.values, strict=True)
+    return values, [offset for offset, value in offsets if value is not None]
+
+
+def _alike(values: list[bytes], size: int) -> int:
+    """Return how many of the values, from the first on, begin with the same frame of so many bytes."""
+    frames = [value[:size] for value in values]
+    if frames.count(frames[0]) == len(frames):
+        return len(frames)
+    return next(i for i, frame in enumerate(frames) if frame != frames[0])
+
+
+def _size(received: AnyReceived, values: list[bytes]) -> int:
+    by_column = isinstance(received, ReceivedColumns)
+    return (_BY_COLUMN if by_column else _BY_ROW) * sum(map(len, values))

@@ -18,6 +18,7 @@ import psycopg
 import structlog
 
 from apply import state, telemetry
+from apply.decoding import Decoding
 from apply.errors import Blocked, Fenced
 from apply.recovery import Action, decide, halt_for, reaction_to, refusal
 from apply.state import Halt
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apply.consumer import PartitionId, TopicConsumer
-    from apply.events import EventReader, Raw
+    from apply.decoding import Reading
+    from apply.events import EventReader
     from apply.evolution import Policy
     from apply.ownership import Ownership
     from apply.partition import Batch
@@ -71,57 +73,82 @@ class Loop:
         self._parts = parts
         self._works = parts.ownership.works
         self._session = parts.open_session()
+        self._decoding, self._behind = Decoding(parts.reader), False
         self._applied: dict[PartitionId, int] = {}
         self._retry, self._retry_at = Pause(*RETRY_S), 0.0
 
     def turn(self, wait_s: float) -> None:
         """Take in what has arrived, waiting at most so long for it, and apply all that can be committed.
 
+        Many messages are decoded while those of the turn before are applied, and are applied in the next turn.
         Raises Refused when the target or the brokers say no for good, FerrymanError for what must not be retried.
         """
-        self._receive(wait_s)
+        readings = self._receive(0.0 if self._behind else wait_s)
         self._guarded(self._parts.follow)
         self._guarded(self._own)
         full = sum(work.waiting.bytes for work in self._works.values()) > _WAITING_BYTES
-        for partition, work in list(self._works.items()):
-            while (batch := self._next(work, spill=full)) is not None:
-                if not self._apply(partition, work, batch):
-                    break
+        self._apply_all(spill=full)
+        for reading in readings:
+            self._take_in(reading)
+        self._behind = bool(readings)
         self._parts.consumer.hold(full)
         self._parts.consumer.note(self._applied)
         self._applied = {}
 
+    def _apply_all(self, *, spill: bool) -> None:
+        for partition, work in list(self._works.items()):
+            while (batch := self._next(work, spill=spill)) is not None:
+                if not self._apply(partition, work, batch):
+                    break
+
     def close(self) -> None:
         """Roll back what is open and let go of the target."""
+        self._decoding.close()
         for work in self._works.values():
             if work.session is not None:
                 work.session.close()
         self._session.close()
 
-    def _receive(self, wait_s: float) -> None:
+    def _receive(self, wait_s: float) -> list[Reading]:
+        """Take in few messages at once; return what is being decoded of many."""
         found = self._parts.consumer.poll(wait_s)
+        readings = []
         for partition, messages in found.messages.items():
             work = self._works.get(partition)
-            if work is not None and work.started and work.poison is None:
-                self._take_in(work, messages)
+            if work is not None and work.started and work.poison is None and (fresh := work.fresh(messages)):
+                reading = self._decoding.begin(work, fresh)
+                if reading.decoded.done():
+                    self._take_in(reading)
+                else:
+                    readings.append(reading)
         for partition in found.gaps:
             self._guarded(partial(self._gap, partition))
         for topic in found.gone:
             self._guarded(partial(self._parts.ownership.gone, self._session, topic))
         if found.messages:
             failpoints.hit("apply.polled")
+        return readings
 
-    def _take_in(self, work: Work, messages: list[Raw]) -> None:
-        """Decode messages; where their schema cannot be asked for now, they are read again later."""
-        try:
-            work.take_in(self._parts.reader, messages)
-        except Unreachable as error:
-            if reaction_to(error) is Reaction.STOP:
-                raise refusal(error) from None
-            work.rewind()
-            self._retry_at = time.monotonic() + self._retry.next()
-            self.waiting = True
-            _log.warning("schema.retry", table=work.table, error=error.what)
+    def _take_in(self, reading: Reading | None) -> None:
+        """Let decoded events wait; where their schema cannot be asked for now, they are read again later."""
+        while reading is not None:
+            work = reading.work
+            try:
+                decoded = reading.decoded.result()
+            except Unreachable as error:
+                if reading.is_wanted:
+                    self._schema_unreachable(work, error)
+                return
+            rest = work.take_in(reading.messages, decoded) if reading.is_wanted else None
+            reading = self._decoding.begin(work, rest) if rest else None
+
+    def _schema_unreachable(self, work: Work, error: Unreachable) -> None:
+        if reaction_to(error) is Reaction.STOP:
+            raise refusal(error) from None
+        work.rewind()
+        self._retry_at = time.monotonic() + self._retry.next()
+        self.waiting = True
+        _log.warning("schema.retry", table=work.table, error=error.what)
 
     def _gap(self, partition: PartitionId) -> None:
         work = self._works.get(partition)

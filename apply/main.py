@@ -33,6 +33,8 @@ _log = structlog.get_logger()
 #: A batch makes a million small objects and drops them all at once: looking for cycles among them costs a third of the
 #: time of planning and finds none.
 _GC_THRESHOLDS: Final = (200_000, 20, 50)
+#: Messages that one poll brings at most, in percent of a batch: with what is left over, one poll makes one batch.
+_SHARE_AT_ONCE: Final = 80
 
 
 def run(pipeline: Pipeline, instance: str | None, http_address: str, stop: Stop) -> int:
@@ -67,8 +69,9 @@ def _wire(
     ownership = Ownership(name, owner, settings.batch_rows, lambda topics: kafka.topic_ids(admin, topics))
     tail = Tail(brokers, name)
     resources.callback(tail.close)
+    at_once = max(1, settings.batch_rows * _SHARE_AT_ONCE // 100)
     consumer = TopicConsumer(
-        brokers, group_of(name), instance, settings.session_timeout_ms, ownership.assigned, ownership.revoked
+        brokers, group_of(name), instance, settings.session_timeout_ms, at_once, ownership.assigned, ownership.revoked
     )
     resources.callback(consumer.close)
 

@@ -12,6 +12,8 @@ from apply.waiting import above, chosen, end_marks, opening, order_at, split, up
 if TYPE_CHECKING:
     from schemas.columnar.received import AnyReceived
 
+#: Memory that the events of one batch may take, about: rows of many kilobytes make batches of fewer rows.
+BATCH_BYTES: Final = 64 * 1024 * 1024
 #: Memory that the events of one unfinished transaction may take, about, before they are written as a part.
 PART_BYTES: Final = 64 * 1024 * 1024
 
@@ -46,18 +48,21 @@ class Partition:
     """Waiting events in topic order. ``mark`` is the order key of the newest event taken in, applied or not.
 
     ``loaded`` is the order key at which the table's snapshot is complete, as far as known. ``awaiting``: history is
-    missing before what comes, so everything is dropped until a new snapshot opens.
+    missing before what comes, so everything is dropped until a new snapshot opens. ``rewinds`` counts how often what
+    waited was forgotten.
     """
 
     def __init__(self, next_offset: int, mark: bytes | None, *, awaiting: bool = False) -> None:
         self.loaded: bytes | None = None
         self._opened_at = b""
         self.awaiting = awaiting
+        self.rewinds = 0
         self.rewind(next_offset, mark)
 
     def rewind(self, next_offset: int, mark: bytes | None) -> None:
         """Forget what waits: the topic is read again from an offset above which nothing was applied."""
         self.position, self.saved, self.mark = next_offset, next_offset, mark or b""
+        self.rewinds += 1
         self.bytes = 0
         self._waiting: list[AnyReceived] = []
         self._unfinished = False
@@ -99,6 +104,8 @@ class Partition:
         among them, or with ``spill`` any, it is the next part of a transaction: not complete. A batch without events
         only moves the checkpoint.
         """
+        if self.bytes > BATCH_BYTES:
+            limit = max(1, min(limit, len(self) * BATCH_BYTES // self.bytes))
         count, units = self._ready(limit)
         if count:
             return self._cut(count, units)

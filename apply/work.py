@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Final
 from apply.partition import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apply.checkpoint import Checkpoint, Place
-    from apply.events import EventReader, Poison, Raw
+    from apply.events import Decoded, Poison
+    from apply.messages import Messages
     from apply.session import Session
 
 
@@ -79,27 +78,31 @@ class Work:
         """What takes in the messages that are read now."""
         return self.scout if self.blocked and self.scout is not None else self.partition
 
-    def take_in(self, reader: EventReader, messages: Sequence[Raw]) -> None:
-        """Decode messages into waiting events; those before the place that was asked for are of an earlier fetch."""
-        partition = self.waiting
-        fresh = [raw for raw in messages if raw.offset >= partition.position]
-        while fresh:
-            self.leader_epoch = fresh[-1].leader_epoch
-            decoded = reader.read(fresh)
-            for received, size in decoded.events:
-                partition.add(received, size)
-            if decoded.poison is None:
-                partition.reach(fresh[-1].offset + 1)
-                break
+    def fresh(self, messages: Messages) -> Messages:
+        """Return the messages to decode; those before the place that was asked for are of an earlier fetch."""
+        return messages.since(self.waiting.position)
+
+    def take_in(self, messages: Messages, decoded: Decoded) -> Messages:
+        """Let what was decoded of fresh messages wait; return those that must be decoded yet.
+
+        What cannot be read before a new snapshot does not matter, so reading goes on behind it.
+        """
+        partition, rest = self.waiting, messages.since(messages.offsets[-1] + 1)
+        self.leader_epoch = messages.leader_epoch
+        for received, size in decoded.events:
+            partition.add(received, size)
+        if decoded.poison is None:
+            partition.reach(messages.offsets[-1] + 1)
+        else:
             partition.reach(decoded.poison.offset)
-            if not partition.awaiting:
+            if partition.awaiting:
+                partition.reach(decoded.poison.offset + 1)
+                rest = messages.since(decoded.poison.offset + 1)
+            else:
                 self.poison = decoded.poison
-                break
-            # What cannot be read before a new snapshot does not matter.
-            partition.reach(decoded.poison.offset + 1)
-            fresh = [raw for raw in fresh if raw.offset > decoded.poison.offset]
         if self.blocked and not partition.awaiting:
             self.partition, self.scout, self.blocked, self.retry_at = partition, None, False, 0.0
+        return rest
 
     def succeeded(self) -> None:
         """A batch was committed: back to full size, step by step."""

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 import psycopg
 import yaml
 
-from apply.events import EventReader, Raw
+from apply.events import EventReader
+from apply.messages import Messages
+from apply.waiting import order_at
 from operate import steering
 from operate.commands.wait import Goal, await_goal
 from operate.following import end_offsets
@@ -189,9 +191,10 @@ class Pipeline:
         found = {}
         for table in self.positions().tables.values():
             messages = kafka.read_all(self.config.kafka, table.topic)
-            decoded = reader.read([Raw(offset, value, None) for offset, _, value in messages])
+            decoded = reader.read(Messages([offset for offset, *_ in messages], [value for *_, value in messages]))
             assert decoded.poison is None
-            found[table.topic] = [order for received, _ in decoded.events for order in received.orders]
+            events = [received for received, _ in decoded.events]
+            found[table.topic] = [order_at(received, i) for received in events for i in range(len(received))]
         return found
 
     # --- judging ---------------------------------------------------------------------------------------------------

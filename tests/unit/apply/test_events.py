@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from apply.checkpoint import Checkpoint, Place
-from apply.events import EventReader, Raw
+from apply.events import EventReader
+from apply.messages import Messages
 from apply.partition import Partition
 from apply.work import Work
 from schemas.block import UNSENT, Block, Op, Origin, Transaction
@@ -24,7 +25,7 @@ class Topic:
 
     def __init__(self) -> None:
         self.schemas: dict[FrameId, dict[str, Any]] = {}
-        self.messages: list[Raw] = []
+        self.values: list[bytes | None] = []
 
     def register(self, _subject: str, schema: dict[str, Any]) -> bytes:
         number = crc64(schema_text(schema).encode())
@@ -51,7 +52,11 @@ class Topic:
             self.add(message.value)
 
     def add(self, value: bytes | None) -> None:
-        self.messages.append(Raw(len(self.messages), value, 0))
+        self.values.append(value)
+
+    @property
+    def messages(self) -> Messages:
+        return Messages(list(range(len(self.values))), list(self.values), 0)
 
 
 def insert(key: int) -> tuple:
@@ -70,7 +75,7 @@ def test_events_come_in_offset_order_without_tombstones() -> None:
     assert events.key_change == [False, False, True, True]
     assert events.last == [False, True, False, True]
     assert events.after[3] == (b"3", b"s", UNSENT)
-    assert size > 4 * sum(len(m.value or b"") for m in topic.messages) - 1
+    assert size > 4 * sum(len(value or b"") for value in topic.values) - 1
 
 
 def test_each_message_is_read_by_the_schema_that_it_names() -> None:
@@ -89,7 +94,7 @@ def test_reading_stops_before_the_first_message_that_cannot_be_read() -> None:
     for bad in (b"", b"junk", b"\xc3\x01" + bytes(8), "cut short"):
         topic = Topic()
         topic.publish(table(), 1, insert(1), insert(2))
-        topic.add(topic.messages[0].value[:-3] if bad == "cut short" else bad)
+        topic.add(topic.values[0][:-3] if bad == "cut short" else bad)
         topic.publish(table(), 2, insert(3))
 
         decoded = EventReader(topic.schema).read(topic.messages)
@@ -108,6 +113,12 @@ def working(topic: Topic, *, blocked: bool = False) -> tuple[Work, EventReader]:
     return work, EventReader(topic.schema)
 
 
+def take_in(work: Work, reader: EventReader, messages: Messages) -> None:
+    messages = work.fresh(messages)
+    while messages:
+        messages = work.take_in(messages, reader.read(messages))
+
+
 def test_an_unreadable_message_holds_up_what_follows_it() -> None:
     topic = Topic()
     topic.publish(table(), 1, insert(1))
@@ -115,7 +126,7 @@ def test_an_unreadable_message_holds_up_what_follows_it() -> None:
     topic.publish(table(), 2, insert(2))
     work, reader = working(topic)
 
-    work.take_in(reader, topic.messages)
+    take_in(work, reader, topic.messages)
 
     assert work.poison.offset == 1
     assert (len(work.partition.take(10)), work.partition.position) == (1, 1)
@@ -128,13 +139,13 @@ def test_a_blocked_table_looks_ahead_for_a_snapshot_past_everything_unreadable()
     topic.publish(table(), 2, insert(2))
     work, reader = working(topic, blocked=True)
 
-    work.take_in(reader, topic.messages)
+    take_in(work, reader, topic.messages)
     assert work.blocked
     assert (len(work.partition), len(work.scout), work.waiting.position) == (0, 0, 3)
 
     topic.publish(table(), 3, (Op.TRUNCATE, None, None), origin=Origin.OPENING)
     topic.publish(table(), 4, insert(4))
-    work.take_in(reader, topic.messages[3:])
+    take_in(work, reader, topic.messages.since(3))
     assert not work.blocked
     batch = work.partition.take(10)
     assert (len(batch), batch.next_offset) == (2, 5)
@@ -144,8 +155,8 @@ def test_messages_of_an_earlier_fetch_are_ignored() -> None:
     topic = Topic()
     topic.publish(table(), 1, insert(1), insert(2))
     work, reader = working(topic)
-    work.take_in(reader, topic.messages)
+    take_in(work, reader, topic.messages)
 
-    work.take_in(reader, topic.messages)
+    take_in(work, reader, topic.messages)
 
     assert len(work.partition) == 2

@@ -2,16 +2,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apply.partition import Batch, Partition, split
+from apply.partition import Batch, Partition
+from apply.waiting import split
 from schemas.block import Op, Origin
+from schemas.columnar.received import AnyReceived, ReceivedColumns
 from schemas.order import OrderKey
 from schemas.received import Received
 from tests.unit.apply.histories import table
 
 TABLE = table()
+
+
+class Form:
+    """In which form events come: row by row, by column, or now this and now that."""
+
+    now = "rows"
+
+
+@pytest.fixture(autouse=True, scope="module", params=["rows", "columns", "mixed"])
+def form(request) -> None:
+    Form.now = request.param
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,7 @@ def order(n: int) -> bytes:
     return OrderKey(0, n, 0, 0).pack()
 
 
-def block(messages: list[Message], offset: int) -> Received:
+def block(messages: list[Message], offset: int) -> AnyReceived:
     out = Received(TABLE)
     for i, message in enumerate(messages):
         out.ops.append(Op.TRUNCATE if message.opening else Op.CREATE)
@@ -37,11 +51,16 @@ def block(messages: list[Message], offset: int) -> Received:
         out.origins.append(Origin.OPENING if message.opening else Origin.LOG)
         out.committed_us.append(0)
         out.offsets.append(offset + i)
-    return out
+    by_column = Form.now == "columns" or (Form.now == "mixed" and offset % 2)
+    return ReceivedColumns.of(out) if by_column else out
+
+
+def by_row(received: AnyReceived) -> Received:
+    return received.to_received() if isinstance(received, ReceivedColumns) else received
 
 
 def orders(batch: Batch) -> list[bytes]:
-    return [key for received in batch.received for key in received.orders]
+    return [key for received in batch.received for key in by_row(received).orders]
 
 
 @st.composite
@@ -191,10 +210,10 @@ def test_tombstones_and_replayed_events_alone_move_the_checkpoint() -> None:
 def test_split_keeps_order(sizes: list[int], data: st.DataObject) -> None:
     n = iter(range(1, 100))
     blocks = [block([Message(next(n), last=True) for _ in range(size)], 0) for size in sizes]
-    whole = [key for one in blocks for key in one.orders]
+    whole = [key for one in blocks for key in by_row(one).orders]
     count = data.draw(st.integers(0, len(whole)))
 
     first, rest = split(blocks, count)
 
-    assert [k for b in first for k in b.orders] == whole[:count]
-    assert [k for b in rest for k in b.orders] == whole[count:]
+    assert [k for b in first for k in by_row(b).orders] == whole[:count]
+    assert [k for b in rest for k in by_row(b).orders] == whole[count:]
