@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from apply import telemetry
 from apply.columns import column_renderer
 from apply.types import renderer
 from schemas.codec import UnreadableEventError
 from schemas.columnar.decode import ColumnDecoder
+from schemas.columnar.encode import FEWEST
 from schemas.columnar.received import ReceivedColumns
 from schemas.errors import ContractError
 from schemas.framing import read_frame
@@ -40,11 +42,12 @@ class Decoded(NamedTuple):
 class EventReader:
     """Decodes messages; ``schema`` returns the envelope schema that a frame names.
 
-    It raises ContractError when nobody knows the schema, Unreachable when it cannot be asked.
+    It raises ContractError when nobody knows the schema, Unreachable when it cannot be asked. From ``fewest`` messages
+    on, those of one schema are decoded by column.
     """
 
-    def __init__(self, schema: Callable[[FrameId], dict[str, Any]]) -> None:
-        self._schema = schema
+    def __init__(self, schema: Callable[[FrameId], dict[str, Any]], fewest: int = FEWEST) -> None:
+        self._schema, self._fewest = schema, fewest
         self._decoders: dict[FrameId, ColumnDecoder] = {}
 
     def read(self, messages: Messages) -> Decoded:
@@ -73,7 +76,9 @@ class EventReader:
         """Add the events of messages with one schema; return the first message that cannot be read."""
         try:
             decoder = self._decoder(frame[0])
+            by_reference = decoder.reference_rows
             received = decoder.decode(values, offsets, frame[1])
+            telemetry.decoded_by_reference(decoder.table, decoder.reference_rows - by_reference)
             events.append((received, _size(received, values)))
         except UnreadableEventError as error:
             if error.index:
@@ -86,7 +91,9 @@ class EventReader:
     def _decoder(self, frame: FrameId) -> ColumnDecoder:
         decoder = self._decoders.get(frame)
         if decoder is None:
-            decoder = self._decoders[frame] = ColumnDecoder(self._schema(frame), renderer, column_renderer)
+            decoder = self._decoders[frame] = ColumnDecoder(
+                self._schema(frame), renderer, column_renderer, self._fewest
+            )
         return decoder
 
 

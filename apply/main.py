@@ -18,7 +18,7 @@ from apply.loop import Loop, Parts
 from apply.ownership import Ownership
 from apply.session import Session
 from apply.target import connector
-from runtime import http, kafka, policy
+from runtime import http, kafka, policy, row_path
 from runtime.positions import Tail
 from runtime.schema_store import SchemaReader
 
@@ -82,7 +82,7 @@ def _wire(
         except KafkaException as error:
             raise kafka.unavailable(error, brokers) from None
 
-    reader = EventReader(SchemaReader(brokers, name).get)
+    reader = EventReader(SchemaReader(brokers, name).get, row_path.fewest_rows())
     loop = Loop(Parts(consumer, ownership, reader, follow, open_session, settings.evolution))
     resources.callback(loop.close)
     return loop

@@ -8,6 +8,7 @@ were not sent or keys changed. A truncate makes everything before it moot.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -52,11 +53,13 @@ def plan(batch: Sequence[AnyReceived]) -> Plan:
 
     Raises ContractError when an event lacks what its table needs (a key value, a column of a keyless table's row).
     """
-    if any(isinstance(one, ReceivedColumns) for one in batch):
+    by_column = sum(len(one) for one in batch if isinstance(one, ReceivedColumns))
+    if by_column:
         planned = plan_columns(batch)
         if planned is not None:
             return planned
-    return plan_rows([one.to_received() if isinstance(one, ReceivedColumns) else one for one in batch])
+    by_row = plan_rows([one.to_received() if isinstance(one, ReceivedColumns) else one for one in batch])
+    return replace(by_row, by_reference=by_column)
 
 
 def plan_rows(batch: Sequence[Received]) -> Plan:

@@ -6,7 +6,7 @@ within a step the order of rows does not matter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apply.column_rows import ColumnRows
 
@@ -91,9 +91,11 @@ class Plan:
     """The steps of one batch of one table version.
 
     ``missing`` counts events that change part of a row which the batch itself shows not to exist. ``crowded`` lists
-    keys at which, in a transaction that goes on, another row may still stand (a deferrable key).
+    keys at which, in a transaction that goes on, another row may still stand (a deferrable key). ``by_reference``
+    counts events held by column that had to be looked at one by one.
     """
 
     steps: list[Step]
     missing: int = 0
     crowded: tuple[Key, ...] = ()
+    by_reference: int = field(default=0, compare=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runtime import metrics
+from runtime.names import spell
 from schemas.columnar.block import operations
 
 if TYPE_CHECKING:
     from apply.partition import Batch
+    from schemas.table import TableSchema
 
 #: What a table's row in ``ferryman.table_state`` may say.
 _STATES: Final = ("loading", "streaming", "blocked", "needs_resync", "diverged")
@@ -17,6 +19,21 @@ _STATES: Final = ("loading", "streaming", "blocked", "needs_resync", "diverged")
 def state(table: str, now: str) -> None:
     """Show the state that a table is in."""
     metrics.table_state(metrics.APPLY_TABLE_STATE, table, now, _STATES)
+
+
+def decoded_by_reference(table: TableSchema, events: int) -> None:
+    """Count events that were decoded one by one."""
+    _by_reference(table, "decode", events)
+
+
+def planned_by_reference(table: TableSchema, events: int) -> None:
+    """Count events that were decoded by column and then looked at one by one, to see what becomes of their rows."""
+    _by_reference(table, "plan", events)
+
+
+def _by_reference(table: TableSchema, step: str, events: int) -> None:
+    if events:
+        metrics.APPLY_REFERENCE_ROWS.labels(spell(table.namespace, table.name), step).inc(events)
 
 
 def committed(table: str, batch: Batch, behind: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from apply import catalog, checkpoint, evolution, state
+from apply import catalog, checkpoint, evolution, state, telemetry
 from apply.checkpoint import Checkpoint
 from apply.errors import Blocked, Fenced
 from apply.planner import plan
@@ -56,6 +56,7 @@ class Transaction:
         if self._work.session is None:
             self._fence()
         for run, steps in planned:
+            telemetry.planned_by_reference(run[0].table, steps.by_reference)
             self._write(run, steps, loading=batch.loading)
         if batch.received:
             self._count(batch)

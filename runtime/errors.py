@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from schemas.errors import ContractError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -79,3 +81,7 @@ class Stopped(FerrymanError):
     """A stop was requested while waiting for something; not a failure."""
 
     exit_code: ClassVar[int] = 0
+
+
+class UnknownSchemaError(ContractError):
+    """No store that we may read holds the schema of an event."""

@@ -60,6 +60,11 @@ APPLY_LAG_SECONDS = Gauge(
 )
 APPLY_LAG_EVENTS = Gauge("ferryman_apply_lag_events", "Events in the topic that are not applied", ["table"])
 APPLY_ROWS = Counter("ferryman_apply_rows", "Events applied", ["table", "op"])
+APPLY_REFERENCE_ROWS = Counter(
+    "ferryman_apply_reference_rows",
+    "Events that were decoded or planned one by one instead of by column: small batches, changed keys, unsent columns",
+    ["table", "step"],
+)
 APPLY_REJECTED = Counter("ferryman_apply_rows_rejected", "Events that the target did not take", ["table"])
 APPLY_BATCH_EVENTS = Histogram("ferryman_apply_batch_events", "Events of a target transaction", buckets=_ROWS)
 APPLY_BATCH_SECONDS = Histogram("ferryman_apply_batch_seconds", "Time of a target transaction", buckets=_SECONDS)

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import json
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
-from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from runtime import kafka
-from runtime.errors import Refused, Unreachable
+from runtime.errors import UnknownSchemaError, Unreachable
 from schemas.errors import ContractError
 from schemas.fingerprint import crc64, schema_text
-from schemas.framing import Fingerprint, Guid, RegistryId, confluent, single_object
+from schemas.framing import Fingerprint, single_object
 from schemas.naming import schemas_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.schema_registry import Registry
     from runtime.settings import KafkaConfig, TopicsConfig
     from schemas.framing import FrameId
 
@@ -34,11 +31,6 @@ WAIT_S: Final = 5.0
 _PAUSE_S: Final = 0.25
 #: Seconds after which a schema that no broker acknowledged counts as not stored.
 _DELIVERY_S: Final = 60
-_REGISTRY_S: Final = 30
-
-
-class UnknownSchemaError(ContractError):
-    """No store that we may read holds the schema of an event."""
 
 
 class SchemaWriter:
@@ -46,7 +38,7 @@ class SchemaWriter:
 
     def __init__(self, config: KafkaConfig, topics: TopicsConfig, prefix: str) -> None:
         self._store: _WritableStore = (
-            _Registry(config.schema_registry_url)
+            _registry(config.schema_registry_url)
             if config.schema_registry_url
             else _Topic(config, topics, schemas_topic(prefix))
         )
@@ -85,7 +77,7 @@ class SchemaReader:
 
     def _find(self, frame: FrameId) -> dict[str, Any]:
         if not isinstance(frame, Fingerprint):
-            return self._registry().get(frame)
+            return _parse(self._registry().get(frame))
         deadline = time.monotonic() + self._wait_s
         while True:
             text = _read_topic(self._config, self._topic).get(frame.value)
@@ -95,10 +87,16 @@ class SchemaReader:
                 raise UnknownSchemaError(f"schema {frame.value:016x} is not in the topic {self._topic}")
             time.sleep(_PAUSE_S)
 
-    def _registry(self) -> _Registry:
+    def _registry(self) -> Registry:
         if not self._config.schema_registry_url:
             raise UnknownSchemaError("an event of a schema registry, and kafka.schema_registry.url is not set")
-        return _Registry(self._config.schema_registry_url)
+        return _registry(self._config.schema_registry_url)
+
+
+def _registry(url: str) -> Registry:
+    from runtime.schema_registry import Registry  # noqa: PLC0415 - its client takes 0.3 s to load, and few have one
+
+    return Registry(url)
 
 
 class _WritableStore(Protocol):
@@ -149,45 +147,6 @@ class _Topic:
         if left:
             self._producer.purge()
             raise Unreachable("no broker acknowledged a schema", self._name, "check that the brokers run")
-
-
-class _Registry:
-    """A Confluent Schema Registry; subjects are ``<topic>-key`` and ``<topic>-value``."""
-
-    def __init__(self, url: str) -> None:
-        self._where = urlsplit(url).hostname or "the schema registry"  # the URL itself may hold a password
-        self._client = SchemaRegistryClient({"url": url, "timeout": _REGISTRY_S})
-
-    def put(self, subject: str, text: str) -> bytes:
-        """Register a schema and return its frame; the registry keeps it before it answers."""
-        return confluent(self._ask(lambda: self._client.register_schema(subject, Schema(text, "AVRO")), subject))
-
-    def get(self, frame: RegistryId | Guid) -> dict[str, Any]:
-        """Return the schema of an id or GUID."""
-        if isinstance(frame, RegistryId):
-            found = self._ask(lambda: self._client.get_schema(frame.value), f"schema {frame.value}")
-        else:
-            guid = str(UUID(bytes=frame.value))
-            found = self._ask(lambda: self._client.get_schema_by_guid(guid), f"schema {guid}")
-        return _parse(found.schema_str)
-
-    def _ask(self, question: Callable[[], Any], about: str) -> Any:
-        try:
-            return question()
-        except SchemaRegistryError as error:
-            raise self._refusal(error, about) from None
-        except Exception as error:  # noqa: BLE001 - the client hands on its HTTP library's errors, under no name of its own
-            what = f"the schema registry does not answer ({type(error).__name__})"
-            raise Unreachable(what, self._where, "check kafka.schema_registry.url") from None
-
-    def _refusal(self, error: SchemaRegistryError, about: str) -> Exception:
-        if error.http_status_code == HTTPStatus.NOT_FOUND:
-            return UnknownSchemaError(f"{about} is not in the schema registry at {self._where}")
-        if error.http_status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Unreachable(f"the schema registry failed ({error.http_status_code})", self._where)
-        what = f"the schema registry refuses {about} ({error.http_status_code})"
-        fix = f"set the compatibility of {about} to NONE" if error.http_status_code == HTTPStatus.CONFLICT else ""
-        return Refused(what, self._where, fix or "check the user and its rights at the registry")
 
 
 def _collect(failures: list[KafkaError]) -> Callable[[KafkaError | None, object], None]:

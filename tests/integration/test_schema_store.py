@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka.admin import ConfigResource
 
 from runtime import kafka as clients
-from runtime.errors import Refused, Unreachable
-from runtime.schema_store import SchemaReader, SchemaWriter, UnknownSchemaError
+from runtime.errors import Refused, UnknownSchemaError, Unreachable
+from runtime.schema_store import SchemaReader, SchemaWriter
 from runtime.settings import KafkaConfig, SchemaRegistryConfig, TopicsConfig
 from schemas.avro import envelope_schema, key_schema
 from schemas.errors import ContractError
