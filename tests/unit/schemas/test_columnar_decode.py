@@ -25,8 +25,7 @@ FRAME = len(register("", {}))
 
 
 @pytest.fixture(autouse=True)
-def _columns_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "FEWEST", 1)
+def _columns_for_any_share_of_odd_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "MANY", 1.0)
 
 
@@ -35,7 +34,7 @@ def envelope(table: TableSchema) -> dict:
 
 
 def columnar_decoder(table: TableSchema) -> ColumnDecoder:
-    return ColumnDecoder(envelope(table), strategies.freezer, columnar.freezer)
+    return ColumnDecoder(envelope(table), strategies.freezer, columnar.freezer, fewest=1)
 
 
 def reference_decoder(table: TableSchema) -> BlockDecoder:
