@@ -208,3 +208,29 @@ def test_a_great_transaction_comes_in_parts_that_do_not_end_it(t):
     assert [e.order for e in events] == sorted(e.order for e in events)
     inside = [part for part in parts if not part.between]
     assert {str(part.resume) for part in inside} <= {str(parts[0].resume)}
+
+
+def test_compressed_transactions_are_read_like_others(t, mysql_kind):
+    settings = ["log_bin_compress", "log_bin_compress_min_len"] if mysql_kind == "mariadb" else []
+    before = [t.value(f"SELECT @@global.{name}") for name in settings]
+    with started(t.source()) as source:
+        if mysql_kind == "mariadb":
+            t.run("SET GLOBAL log_bin_compress = ON", "SET GLOBAL log_bin_compress_min_len = 10")
+        else:
+            t.run("SET SESSION binlog_transaction_compression = ON")
+        try:
+            t.run(
+                "INSERT INTO t VALUES " + ", ".join(f"({i}, repeat('x', 50))" for i in range(10, 500)),
+                "BEGIN", "UPDATE t SET v = repeat('y', 40) WHERE id < 20", "DELETE FROM t WHERE id >= 490", "COMMIT",
+                "CREATE TABLE compressed_too (id int PRIMARY KEY, c varchar(200) COMMENT 'a long statement, on purpose')",
+            )  # fmt: skip
+        finally:
+            for name, value in zip(settings, before, strict=True):
+                t.run(f"SET GLOBAL {name} = {value}")
+        t.run("INSERT INTO t VALUES (1000, 'z')")
+        batch = read_all(source)
+    events = seen(batch)
+    assert [op for op, *_ in events] == ["c"] * 490 + ["u"] * 13 + ["d"] * 10 + ["c"]
+    assert events[0][2] == (b"10", b"x" * 50)
+    assert events[-1][2] == (b"1000", b"z")
+    assert [e.last for e in changes(batch)] == [False] * 489 + [True] + [False] * 22 + [True, True]

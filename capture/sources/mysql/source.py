@@ -118,6 +118,7 @@ class MySQLSource:
         """
         self._take_turn()
         conn, known = self._connected(), self._known()
+        self._unsaved, self._moved = None, False
         if resume is None:
             standing = Standing(*server.standing(conn, known))
         else:
@@ -147,7 +148,8 @@ class MySQLSource:
         if identity["server"] == known.uid:
             return saved
         log.warning("source.server_changed", server=known.uid)
-        return saved.elsewhere()
+        self._unsaved, self._moved = saved.elsewhere(), True
+        return self._unsaved
 
     def _begin(self, standing: Standing) -> None:
         self._close_stream()
@@ -157,8 +159,6 @@ class MySQLSource:
         if standing.place is not None and standing.born and stream.born(standing.place.file) not in (0, standing.born):
             raise HistoryLost("the log was reset: a file of the same name was begun at another time")
         self._assembler = Assembler(standing, self._versions, fewest_rows())
-        changed = standing.place is None
-        self._unsaved, self._moved = (standing, True) if changed else (None, False)
 
     # --- the stream ------------------------------------------------------------------------------------------------
 
