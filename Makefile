@@ -52,8 +52,8 @@ SOAK = --seed $(or $(SEED),1) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FAULT
 mutants: setup ## Break the protocol in every way we know; each breakage must fail the test that is named for it
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: setup ## Measure: make bench ARGS="CASE --rows N --json"
-	$(BIN)/python -m bench $(ARGS)
+bench: setup ## Measure beside Debezium and write bench/README.md; ARGS="CASE --rows N --json" for one case
+	$(BIN)/python -m bench $(or $(ARGS),all --peer debezium --json)
 
 lock: setup ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run what was asked for and print each result; 1 where one failed. The page comes last."""
     asked = options.parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # everything that was started is ended, as by Ctrl-C
     failed = asked.case != options.REPORT and _measure(asked)
     if asked.case in (options.ALL, options.REPORT) and asked.results is not None:
         report.write(asked.results, asked.results.parent / options.PAGE)
@@ -24,7 +26,7 @@ def main() -> int:
 
 def _measure(asked: options.Options) -> bool:
     failed = False
-    with rig(asked.folder, peer=asked.peer is not None, java=asked.java, formats=asked.formats) as servers:
+    with rig(asked.folder, asked.kind, peer=asked.peer is not None, java=asked.java, formats=asked.formats) as servers:
         for result in runner.run(servers, asked, lambda result: _keep(asked, result)):
             print(json.dumps(result.document(), indent=None if asked.json else 2), flush=True)
             failed |= result.failed is not None

@@ -28,7 +28,7 @@ class Ferryman:
         self._file.write_text(
             f"pipeline: {self._pipeline}\n"
             f"kafka:\n  bootstrap_servers: {world.kafka}\n"
-            f"source:\n  type: {world.kind}\n  url: {world.source}\n"
+            f"source:\n  type: {world.site.kind}\n  url: {world.source}\n"
             f"target:\n  url: {self.target}\n"
             f"tables:\n  - include: {world.namespace}.*\n"
         )

@@ -25,8 +25,13 @@ CASES = {
     "stream": 1_000_000,
     "apply-changes": 1_000_000,
     "big-transaction": 2_000_000,
+    "wide": 100_000,
+    "narrow": 1_000_000,
     "latency": 0,
     "resume": 0,
+    "many-tables": 0,
+    "snapshot-mysql": 1_000_000,
+    "stream-mysql": 1_000_000,
 }
 #: The tables that ``snapshot`` and ``apply-load`` can move.
 TABLES = ("standard", "lineitem", "wide", "narrow")
@@ -49,6 +54,8 @@ class Options:
     results: Path | None = None
     seconds: int = 60
     timeout: int = 900
+    tables: int = 1_000
+    kind: str = "postgresql"
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -62,7 +69,8 @@ def parse(arguments: Sequence[str]) -> Options:
     formats = tuple(Format(name) for name in given.formats.split(","))
     return Options(
         given.case, given.rows, given.repeat, given.peer, formats, given.java, given.table,
-        given.growth or given.case == ALL, given.json, given.dir, results, given.seconds, given.timeout,
+        given.growth or given.case == ALL, given.json, given.dir, results, given.seconds, given.timeout, given.tables,
+        given.server if given.case.endswith("-mysql") else "postgresql",
     )  # fmt: skip
 
 
@@ -81,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--java", type=int, help="of the peer: a major version; default: the newest here")
     parser.add_argument("--table", choices=TABLES, default="standard")
     parser.add_argument("--growth", action="store_true", help="measure a tenth of the rows too, and compare")
-    parser.add_argument("--seconds", type=int, default=60, help="how long changes go on in latency")
+    parser.add_argument("--seconds", type=int, default=60, help="how long changes go on in latency and many-tables")
+    parser.add_argument("--server", choices=("mariadb", "mysql"), default="mariadb", help="of the cases with -mysql")
+    parser.add_argument("--tables", type=int, default=1_000, help="how many there are in many-tables")
     parser.add_argument("--timeout", type=int, default=900, help="seconds that a case may take for each repetition")
     parser.add_argument("--dir", type=Path, help="a stack that stays up between runs; default: one of its own")
     parser.add_argument("--results", type=Path, help=f"keep each result there; {ALL}: default {RESULTS.name}/")

@@ -17,9 +17,10 @@ from bench.debezium import jars, jvm
 from bench.debezium.registry import Registry
 from bench.debezium.subject import Debezium, Installation
 from bench.ferryman import Ferryman
-from bench.world import World
+from bench.sites import SITES
+from bench.world import World, source_name
 from operate.local import kafka
-from operate.local.stack import Stack
+from operate.local.stack import DEFAULT_SERVICES, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,27 +40,28 @@ class Rig:
         self.peer, self.formats = peer, formats
 
     @contextmanager
-    def world(self, table: Table) -> Iterator[World]:
+    def world(self, table: Table, kind: str = "postgresql") -> Iterator[World]:
         """Give a new, empty source database; at the end whatever runs is killed and all data dropped."""
         name = f"bench_{secrets.token_hex(3)}"
-        source = databases.create(self._stack.server("postgresql").address, f"{name}_source")
+        site = SITES[kind](self._stack.server(kind).address)
+        source = site.create(source_name(name))
         target = self._stack.server("target").address
         broker = self._stack.server("kafka").address
-        world = World(name, "postgresql", broker, source, target, self._folder, table)
+        world = World(name, site, broker, source, target, self._folder, table, site.namespace(source_name(name)))
         try:
             with process.ended_afterwards():
                 yield world
         finally:
             world.drop()
 
-    def kinds(self, turn: int = 0) -> list[Kind]:
+    def kinds(self, turn: int = 0, formats: tuple[Format, ...] | None = None) -> list[Kind]:
         """Return ferryman and, where a peer was asked for, the peer in each of its formats, none of them made yet.
 
         In every second turn they come in reverse order: whoever is first meets colder caches.
         """
         found: list[Kind] = [Ferryman]
         if self.peer is not None:
-            found += [partial(Debezium, installation=self.peer, form=form) for form in self.formats]
+            found += [partial(Debezium, installation=self.peer, form=form) for form in formats or self.formats]
         return found[::-1] if turn % 2 else found
 
     def subjects(self, world: World, turn: int = 0) -> list[Subject]:
@@ -81,18 +83,19 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path | None, *, peer: bool, java: int | None, formats: tuple[Format, ...]) -> Iterator[Rig]:
-    """Give a rig on a stack of its own; one in ``folder`` stays up for the next run."""
+def rig(folder: Path | None, kind: str, *, peer: bool, java: int | None, formats: tuple[Format, ...]) -> Iterator[Rig]:
+    """Give a rig for a ``kind`` of source on a stack of its own; one in ``folder`` stays up for the next run."""
     with ExitStack() as stacked:
         made = stacked.enter_context(tempfile.TemporaryDirectory(prefix="ferryman-bench-", ignore_cleanup_errors=True))
         Path(made).chmod(0o711)  # the servers' own user must get through
-        stack = Stack(folder or Path(made) / "stack").up()
+        services = [*DEFAULT_SERVICES] + ([kind] if kind not in DEFAULT_SERVICES else [])
+        stack = Stack(folder or Path(made) / "stack", services).up()
         if folder is None:
             stacked.callback(stack.remove)
         _configure(stack)
         installation = None
         if peer:
-            parts = jars.fetch("postgresql", lambda text: print(text, file=sys.stderr))
+            parts = jars.fetch(kind, lambda text: print(text, file=sys.stderr))
             registry = stacked.enter_context(Registry(parts.registry, jvm.find(17), Path(made)))
             installation = Installation(parts, jvm.find(java), registry.url)
         yield Rig(stack, Path(made), installation, formats)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench import options as asked
-from bench.cases import big_transaction, changes, latency, load, resume
+from bench.cases import big_transaction, changes, latency, load, many_tables, resume, stages
 from bench.process import Failed
 from bench.result import Result, machine
 from bench.tables.all import TABLES
@@ -25,7 +25,7 @@ Pass = tuple[str, ...]
 #: The cases that share a preparation are measured in one pass.
 ALL_PASSES: tuple[Pass, ...] = (("snapshot", "apply-load"), ("stream", "apply-changes"), ("latency",))
 #: The cases whose cost grows with their rows.
-GROWING = ("snapshot", "apply-load", "stream", "apply-changes", "big-transaction")
+GROWING = ("snapshot", "apply-load", "stream", "apply-changes", "big-transaction", "snapshot-mysql", "stream-mysql")
 
 
 def run(rig: Rig, options: Options, keep: Callable[[Result], None]) -> Iterator[Result]:
@@ -67,14 +67,23 @@ def _once(results: dict[str, Result], rig: Rig, options: Options, turn: int) -> 
     (case, result), *_ = results.items()
     match case:
         case "snapshot" | "apply-load":
-            stages = results.get("snapshot"), results.get("apply-load")
-            load.run(rig, TABLES[options.table](), result.rows, *stages, turn)
+            wanted = results.get("snapshot"), results.get("apply-load")
+            load.run(rig, TABLES[options.table](), result.rows, *wanted, turn)
         case "stream" | "apply-changes":
             changes.run(rig, result.rows, results.get("stream"), results.get("apply-changes"), turn)
         case "latency":
             latency.run(rig, result, options.seconds, turn)
         case "resume":
             resume.run(rig, result, turn)
+        case "snapshot-mysql" | "stream-mysql":
+            from bench.cases import mysql  # noqa: PLC0415 - its driver is an extra
+
+            action = mysql.snapshot if case == "snapshot-mysql" else mysql.stream
+            action(rig, options.kind, result.rows, result, turn)
+        case "many-tables":
+            many_tables.run(rig, options.tables, options.seconds, result, turn)
+        case "wide" | "narrow":
+            stages.run(rig, TABLES[case](), result, turn)
         case "big-transaction":
             big_transaction.run(rig, result.rows, result, turn)
 

@@ -26,8 +26,8 @@ LOOK_S = 0.02
 _NOT_READY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
-def wait(condition: Callable[[], bool], what: str, *processes: Process) -> float:
-    """Return the time (monotonic seconds) at which ``condition`` was seen to hold.
+def wait(condition: Callable[[], bool], what: str, *processes: Process, look_s: float = LOOK_S) -> float:
+    """Return the time (monotonic seconds) at which ``condition`` was seen to hold, by a look every ``look_s`` seconds.
 
     Raises:
         Failed: a process ended before, or it did not hold in time.
@@ -41,7 +41,7 @@ def wait(condition: Callable[[], bool], what: str, *processes: Process) -> float
             process.check()
         if now > deadline:
             raise Failed(f"{what}: not seen in {PATIENCE_S:.0f} s")
-        time.sleep(LOOK_S)
+        time.sleep(look_s)
 
 
 class Topic:

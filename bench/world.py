@@ -12,7 +12,13 @@ from bench import databases
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bench.sites import Site
     from bench.tables import Table
+
+
+def source_name(world: str) -> str:
+    """Return the name of a world's source database."""
+    return f"{world}_source"
 
 
 @dataclass(slots=True)
@@ -20,13 +26,13 @@ class World:
     """Addresses and names. ``source`` is a database of its own; every subject asks for a target of its own."""
 
     name: str
-    kind: str
+    site: Site
     kafka: str
     source: str
     target_server: str
     folder: Path
     table: Table
-    namespace: str = "public"
+    namespace: str
     _targets: list[str] = field(default_factory=list)
 
     def new_target(self, name: str) -> str:
@@ -37,7 +43,8 @@ class World:
 
     def drop(self) -> None:
         """Drop all databases, slots and topics, so that a stack that stays up does not fill the disk."""
-        for url in (self.source, *self._targets):
+        self.site.drop(source_name(self.name), self.source)
+        for url in self._targets:
             databases.drop(url)
         admin = AdminClient({"bootstrap.servers": self.kafka})
         topics = [name for name in admin.list_topics(timeout=30).topics if name.startswith(self.name)]

@@ -1,4 +1,4 @@
-"""The settings of the peer's connectors: its documentation's advice for throughput, and what makes it comparable.
+"""The settings of the peer's worker, converters and sink: tuned as its documentation says, and comparable.
 
 Everything here is pure. Sources: the connectors' own descriptions of their settings, and Debezium's documentation on
 batch and queue sizes, on ``consumer.max.poll.records`` of the sink (at least its batch), on Avro and on tombstones.
@@ -67,57 +67,17 @@ def converters(form: Format, registry: str, *, register: bool = False) -> Settin
     return {f"{side}.converter{name}": value for side in ("key", "value") for name, value in converter.items()}
 
 
-def producer() -> Settings:
-    """Return settings of a source connector's producer: large compressed batches, yet no waiting when idle."""
+def producer(linger_ms: int) -> Settings:
+    """Return settings of a source connector's producer: large compressed batches, and how long they wait to fill."""
     return {
         "producer.override.compression.type": "lz4",
         "producer.override.batch.size": str(_MIB),
-        "producer.override.linger.ms": "5",
+        "producer.override.linger.ms": str(linger_ms),
         "producer.override.buffer.memory": str(64 * _MIB),
         "producer.override.max.request.size": str(16 * _MIB),
         "topic.creation.default.replication.factor": "-1",
         "topic.creation.default.partitions": "1",
         "topic.creation.default.compression.type": "producer",
-    }
-
-
-def source() -> Settings:
-    """Return what all source connectors share: sizes of batch and queue, readers of a snapshot, short waits."""
-    return {
-        "tasks.max": "1",
-        "max.batch.size": "16384",
-        "max.queue.size": "65536",
-        "poll.interval.ms": "5",
-        "snapshot.fetch.size": "20000",
-        "snapshot.max.threads": "2",
-        "decimal.handling.mode": "precise",
-        "schema.name.adjustment.mode": "avro",
-        # Context headers on every message serve lineage tools alone.
-        "extended.headers.enabled": "false",
-        "statistics.metrics.enabled": "false",
-    }
-
-
-def postgresql(url: str, prefix: str, tables: str, *, snapshot: str = "initial") -> Settings:
-    """Return a source connector for PostgreSQL; ``tables`` is a list of regular expressions ``schema.table``."""
-    parts = urlsplit(url)
-    return source() | {
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "database.hostname": str(parts.hostname),
-        "database.port": str(parts.port),
-        "database.user": unquote(parts.username or ""),
-        "database.password": unquote(parts.password or ""),
-        "database.dbname": parts.path.lstrip("/"),
-        "topic.prefix": prefix,
-        "table.include.list": tables,
-        "plugin.name": "pgoutput",
-        "slot.name": prefix,
-        "publication.name": prefix,
-        "publication.autocreate.mode": "filtered",
-        "snapshot.mode": snapshot,
-        "status.update.interval.ms": "1000",
-        "slot.max.retries": "60",
-        "slot.retry.delay.ms": "200",
     }
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from operate.local.server import Say
 
 CONNECT_VERSION = "4.3.1"
-CONNECTOR_VERSION = "3.6.1.Final"
 SINK_VERSION = "3.6.0.Final"
 APICURIO_VERSION = "2.6.13.Final"
 
@@ -33,10 +32,11 @@ CONVERTER = [Artifact("io.apicurio", "apicurio-registry-utils-converter", APICUR
 REGISTRY = Artifact("io.apicurio", "apicurio-registry-app", APICURIO_VERSION, "tar.gz", "all")
 SINK = Artifact("io.debezium", "debezium-connector-jdbc", SINK_VERSION, "tar.gz", "plugin")
 
-#: The source connector for each kind of source.
+#: The newest source connector for each kind of source.
 SOURCES = {
-    kind: Artifact("io.debezium", f"debezium-connector-{name}", CONNECTOR_VERSION, "tar.gz", "plugin")
-    for kind, name in {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mariadb"}.items()
+    "postgresql": Artifact("io.debezium", "debezium-connector-postgres", "3.6.1.Final", "tar.gz", "plugin"),
+    "mysql": Artifact("io.debezium", "debezium-connector-mysql", "3.6.1.Final", "tar.gz", "plugin"),
+    "mariadb": Artifact("io.debezium", "debezium-connector-mariadb", "3.5.0.Final", "tar.gz", "plugin"),
 }
 _MIB = 1 << 20
 #: The converter's jars do not say that they hold one. A manifest beside them does, as Kafka's own tool
@@ -54,14 +54,15 @@ class Jars:
     connect: Path
     plugins: list[Path]
     registry: Path
+    source: Artifact
 
     @property
     def versions(self) -> dict[str, str]:
         """What a result says of the peer."""
         return {
             "kafka-connect": CONNECT_VERSION,
-            "debezium-connector": CONNECTOR_VERSION,
-            "debezium-connector-jdbc": SINK_VERSION,
+            self.source.name: self.source.version,
+            SINK.name: SINK.version,
             "apicurio-registry": APICURIO_VERSION,
         }
 
@@ -77,10 +78,11 @@ def fetch(source: str, say: Say) -> Jars:
         maven.download(f"Kafka Connect {CONNECT_VERSION}", CONNECT, 40 * _MIB, say),
         [
             _as_plugin(maven.download(f"Apicurio converter {APICURIO_VERSION}", CONVERTER, 26 * _MIB, say)),
-            _unpacked(f"Debezium {source} {CONNECTOR_VERSION}", SOURCES[source], 30 * _MIB, say),
+            _unpacked(f"Debezium {source} {SOURCES[source].version}", SOURCES[source], 30 * _MIB, say),
             _unpacked(f"Debezium JDBC sink {SINK_VERSION}", SINK, 60 * _MIB, say),
         ],
         _unpacked(f"Apicurio registry {APICURIO_VERSION}", REGISTRY, 150 * _MIB, say),
+        SOURCES[source],
     )
 
 

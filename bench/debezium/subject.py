@@ -9,7 +9,7 @@ import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
 from bench import watch
-from bench.debezium import connectors
+from bench.debezium import connectors, sources
 from bench.debezium.connectors import Format
 from bench.debezium.worker import Worker
 
@@ -56,15 +56,27 @@ class Debezium:
             return
         table = f"{self._world.namespace}.{self._world.table.name}"
         settings = self._source(register=True) | connectors.one_row_only(table)
-        settings["slot.name"] = f"{self._prefix}_announce"
+        settings |= sources.other_identity(settings, "announce")
         worker = self._worker("announce", {f"{self._prefix}_announce": settings})
         with watch.Topic(self._world.kafka, self.topic(self._world.table.name)) as topic:
             topic.wait(1, worker)
         worker.stop()
 
     def keep_changes(self, rows: int) -> None:
-        """Make slot and publication; the connector then takes no snapshot and begins where the slot was made."""
-        del rows
+        """Make slot and publication: the connector then takes no snapshot, and begins where the slot was made.
+
+        Where there are no slots, a run carries the ``rows`` that are there; its offset is kept.
+        """
+        if self._world.site.kind == "postgresql":
+            self._make_slot()
+        else:
+            with watch.Topic(self._world.kafka, self.topic(self._world.table.name)) as topic:
+                end = topic.end() + rows
+                worker = self.capture()
+                topic.wait(end, worker)
+            worker.stop()
+
+    def _make_slot(self) -> None:
         table = f"{self._world.namespace}.{self._world.table.name}"
         with psycopg.connect(self._world.source, autocommit=True) as connection:
             connection.execute(f"CREATE PUBLICATION {self._prefix} FOR TABLE {table}")
@@ -85,8 +97,8 @@ class Debezium:
         return self._worker("apply", {self._sink: self._apply()})
 
     def pipeline(self) -> list[Process]:
-        """Start one worker with both."""
-        return [self._worker("pipeline", {self._prefix: self._source(), self._sink: self._apply()})]
+        """Start one worker with both, and no waiting for fuller batches."""
+        return [self._worker("pipeline", {self._prefix: self._source(linger_ms=0), self._sink: self._apply()})]
 
     def skip_to(self, offset: int) -> None:
         """Let the sink begin at this offset of the topic."""
@@ -96,11 +108,12 @@ class Debezium:
         consumer.commit(offsets=[place], asynchronous=False)
         consumer.close()
 
-    def _source(self, *, register: bool = False) -> Settings:
-        tables = rf"{self._world.namespace}\..*"
+    def _source(self, *, register: bool = False, linger_ms: int = 5) -> Settings:
+        place = sources.Place(self._world.source, self._world.namespace, self._prefix, self._world.kafka)
         return (
-            connectors.postgresql(self._world.source, self._prefix, tables, snapshot=self._snapshot)
-            | connectors.producer()
+            sources.SOURCES[self._world.site.kind](place)
+            | {"snapshot.mode": self._snapshot}
+            | connectors.producer(linger_ms)
             | connectors.converters(self._form, self._installation.registry, register=register)
         )
 

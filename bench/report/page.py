@@ -158,7 +158,8 @@ def _label(one: Mapping[str, Any]) -> str:
 
 
 def _setting(one: Mapping[str, Any]) -> str:
-    return f", {one['changes_per_s']:,}/s" if "changes_per_s" in one else ""
+    told = f", {one['changes_per_s']:,}/s" if "changes_per_s" in one else ""
+    return f"{told}, {one['stage']}" if "stage" in one else told
 
 
 def _with_spread(one: Mapping[str, Any], figure: str) -> str:

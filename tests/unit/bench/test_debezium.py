@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.debezium import connectors, jars
+from bench.debezium import connectors, jars, sources
 from bench.debezium.connectors import Format
+from bench.sites import SITES
 
 URL = "postgresql://post%40gres:secret@127.0.0.1:5432/shop"
 
@@ -40,7 +41,8 @@ def test_the_sink_polls_as_much_as_it_writes_at_once() -> None:
 
 
 def test_an_address_is_taken_apart_for_both_connectors() -> None:
-    source, sink = connectors.postgresql(URL, "bench", "public.t"), connectors.sink(URL, "a.*", "t")
+    place = sources.Place(URL, "public", "bench", "kafka:9092")
+    source, sink = sources.postgresql(place), connectors.sink(URL, "a.*", "t")
 
     assert (source["database.user"], source["database.port"], source["database.dbname"]) == (
         "post@gres",
@@ -55,6 +57,14 @@ def test_backslashes_of_patterns_survive_a_properties_file() -> None:
     assert connectors.properties({"b": r"public\..*", "a": "1"}) == "a=1\nb=public\\\\..*\n"
 
 
-def test_every_kind_of_source_has_a_connector_of_the_same_version() -> None:
-    assert {artifact.version for artifact in jars.SOURCES.values()} == {jars.CONNECTOR_VERSION}
-    assert {*jars.SOURCES} == {"postgresql", "mysql", "mariadb"}
+@pytest.mark.parametrize("kind", sources.SOURCES)
+def test_a_second_connector_shares_nothing_that_the_first_one_keeps(kind: str) -> None:
+    settings = sources.SOURCES[kind](sources.Place(URL, "public", "bench", "kafka:9092"))
+    other = sources.other_identity(settings, "announce")
+
+    assert other
+    assert all(settings[name] != value for name, value in other.items())
+
+
+def test_every_kind_of_source_has_a_connector_and_a_place_to_live() -> None:
+    assert {*jars.SOURCES} == {*sources.SOURCES} == {*SITES}
