@@ -64,8 +64,8 @@ class Operations(Protocol):
     def check(self, config: SourceConfig, selection: Selection) -> list[Fault]:
         """Return everything that keeps capture from running; changes nothing."""
 
-    def warnings(self, config: SourceConfig) -> list[Fault]:
-        """Return what the source had better have."""
+    def warnings(self, config: SourceConfig, selection: Selection) -> list[Fault]:
+        """Return what the source, and the selected tables, had better have."""
 
     def made(self, config: SourceConfig) -> list[str]:
         """Return in words what :meth:`teardown` would take away now."""

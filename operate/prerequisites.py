@@ -65,7 +65,7 @@ def _look(check: Callable[[], Findings]) -> Findings:
 def source_findings(pipeline: Pipeline, source: SourceConfig) -> Findings:
     """Return what the source lacks: privileges, settings, replica identities; and what it had better have."""
     kind = sources.operations(source)
-    return Findings(kind.check(source, pipeline.tables), warnings=kind.warnings(source))
+    return Findings(kind.check(source, pipeline.tables), warnings=kind.warnings(source, pipeline.tables))
 
 
 def kafka_faults(pipeline: Pipeline) -> list[Fault]:

@@ -34,6 +34,8 @@ _OLDEST: Final = {"mariadb": (10, 5), "mysql": (8, 0, 1)}
 #: From here on MySQL carries out foreign keys itself and logs what they change, unless InnoDB is told to.
 _LOGS_CASCADES: Final = (9, 6)
 _SHORTEST_KEEP_S: Final = 86_400
+#: What tells the server_id of an attempt from the one that capture uses: two of one number cut each other off.
+_TRIAL: Final = 1 << 30
 
 _SETTINGS: Final = """
 SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata',
@@ -204,9 +206,9 @@ def _log_faults(conn: Connection[Any], found: list[FoundTable]) -> list[Fault]:
 
 
 def _stream_faults(conn: Connection[Any], config: SourceConfig, known: Server) -> list[Fault]:
-    """A user who may look may still not be let at the log, or another replica has our number: so try it."""
+    """A user who may look may still not be let at the log: so try it, under another number than a running capture's."""
     try:
-        stream = Stream(config.conninfo, _PROGRAM, known, config.server_id)
+        stream = Stream(config.conninfo, _PROGRAM, known, config.server_id ^ _TRIAL)
         try:
             stream.start(*server.standing(conn, known))
         finally:

@@ -10,7 +10,7 @@ import pymysql
 
 from capture.operations import LogState
 from capture.source import SourceUnavailable
-from capture.sources.mysql import bounds, server
+from capture.sources.mysql import bounds, checks, server
 from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.source import turn
 from runtime.errors import Unreachable
@@ -103,15 +103,13 @@ class MySQLOperations:
         """Open a session."""
         return MySQLSession(pipeline, config)
 
-    def check(self, config: SourceConfig, selection: Selection) -> list[Fault]:  # noqa: ARG002
-        """Return nothing; raises SourceError where the log cannot be read, and what the server refuses."""
-        with MySQLSession("check", config) as session:
-            session.mark()
-        return []
+    def check(self, config: SourceConfig, selection: Selection) -> list[Fault]:
+        """Return everything that keeps capture from running."""
+        return checks.check(config, selection)
 
-    def warnings(self, config: SourceConfig) -> list[Fault]:  # noqa: ARG002 - the contract's
-        """Return nothing."""
-        return []
+    def warnings(self, config: SourceConfig, selection: Selection) -> list[Fault]:
+        """Return what the source and the selected tables had better have."""
+        return checks.warnings(config, selection)
 
     def made(self, config: SourceConfig) -> list[str]:  # noqa: ARG002 - the contract's
         """Return nothing: a MySQL server keeps its log for everybody, and nothing is made there."""

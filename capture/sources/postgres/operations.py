@@ -95,7 +95,7 @@ class PostgresOperations:
         """Return privileges, settings and replica identities that are missing."""
         return checks.check(config, selection)
 
-    def warnings(self, config: SourceConfig) -> list[Fault]:
+    def warnings(self, config: SourceConfig, selection: Selection) -> list[Fault]:  # noqa: ARG002 - the contract's
         """Return what the source had better have."""
         return checks.warnings(config)
 
