@@ -70,6 +70,7 @@ class Pipeline:
         source: str,
         target: str,
         proxies: Mapping[str, Proxy] | None = None,
+        /,
         **settings: dict[str, Any],
     ) -> None:
         self.folder, self.name, self.source, self.target = folder, name, source, target
