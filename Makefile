@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 # Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
 ARGS ?=
 
-.PHONY: setup demo test test-mysql check fmt soak mutants bench lock clean help
+.PHONY: setup demo demo-mysql test test-mysql check fmt soak mutants bench lock clean help
 
 setup: $(STAMP) ## Make .venv with everything; on Debian and Ubuntu as root also install Maven
 
@@ -26,6 +26,9 @@ $(STAMP): requirements.txt pyproject.toml
 
 demo: setup ## Carry real data from PostgreSQL through Kafka into PostgreSQL, with crashes on the way
 	$(BIN)/ferryman demo $(ARGS)
+
+demo-mysql: setup ## The same with MariaDB as the source
+	$(BIN)/ferryman demo --source mariadb $(ARGS)
 
 test: setup ## Run the tests, all but the slow ones
 	$(BIN)/pytest -m "not slow and not mysql" $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from operate.demo import display, summary, world
+from operate.demo.application import APPLICATIONS
 from operate.demo.errors import DemoFailed
 from operate.demo.story import Outcome, Story
 from operate.output import emit
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from operate.demo.application import Application
     from operate.demo.display import Display
 
 
@@ -27,8 +30,16 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Testing")(demo)
 
 
+class Kind(str, Enum):  # noqa: UP042 - typer shows the members' text
+    """Which database the demo carries from."""
+
+    POSTGRESQL = "postgresql"
+    MARIADB = "mariadb"
+
+
 def demo(
     *,
+    source: Annotated[Kind, typer.Option("--source", help="The kind of database at the source.")] = Kind.POSTGRESQL,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave servers and daemons running, and say how to look.")
     ] = False,
@@ -37,7 +48,7 @@ def demo(
 ) -> None:
     """Carry the flights of New York through Kafka, kill every part on the way, and prove that nothing was lost.
 
-    Starts two PostgreSQL servers and a Kafka broker of its own, and removes all of it at the end. Takes about two
+    Starts two database servers and a Kafka broker of its own, and removes all of it at the end. Takes about two
     minutes. Exit codes: 0 every promise was kept, 1 one was not.
 
     Example: [bold]ferryman demo --keep[/bold]
@@ -46,14 +57,14 @@ def demo(
         _stop(json)
         return
     signal.signal(signal.SIGTERM, _interrupt)
-    outcome = _run(display.choose(Console(stderr=json)), keep=keep)
+    outcome = _run(display.choose(Console(stderr=json)), APPLICATIONS[source.value](), keep=keep)
     emit(json, outcome.document(), lambda _: None)
     raise typer.Exit(0 if outcome.ok else 1)
 
 
-def _run(shown: Display, *, keep: bool) -> Outcome:
+def _run(shown: Display, application: Application, *, keep: bool) -> Outcome:
     """Tell the story, and leave nothing behind unless it is to be kept, whatever happens."""
-    here = world.World(shown.note)
+    here = world.World(shown.note, application)
     kept = False
     try:
         story = Story(here, shown)

@@ -59,12 +59,11 @@ def daemon(process: Daemon) -> Part:
 
 
 def server(stack: Stack, name: str) -> Part:
-    """Return a server of the stack as a part: kafka, postgresql (the source) or target."""
+    """Return a server of the stack as a part: kafka, target, or that of the source."""
     title, sign = {
         "kafka": ("Kafka broker", _published),
-        "postgresql": ("source PostgreSQL", _resumed),
-        "target": ("target PostgreSQL", _committed),
-    }[name]
+        "target": ("target server", _committed),
+    }.get(name, ("source server", _resumed))
     here = stack.server(name)
     return Part(title, lambda: here.running, lambda: stack.kill(name), lambda: stack.start(name), sign)
 

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 from operate.demo.source_tables import TODAY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import psycopg
+
+    Hourly = Callable[[int], str]
 
 #: The first and the last hour with planned departures.
 FIRST_HOUR, LAST_HOUR = 5, 23
@@ -39,18 +43,35 @@ class Scene:
     commits: bool = True
 
 
-def scenes() -> list[Scene]:
-    """Return the whole day in order."""
-    return [*night(), *(scene for number in range(FIRST_HOUR, LAST_HOUR + 1) for scene in hour(number)), *evening()]
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What the two kinds of source spell in their own ways; the day's hours come by number."""
+
+    write_logbook: str
+    new_tail_numbers: str
+    departures: Hourly
+    arrivals: Hourly
+    cancellations: Hourly
+    release: tuple[str, ...]
+    remove_doubles: tuple[str, ...]
+    put_on_record: str
+    recalculate: str
 
 
-def night() -> list[Scene]:
+def scenes(sql: Dialect | None = None) -> list[Scene]:
+    """Return the whole day in order, in PostgreSQL's SQL or in that of another source."""
+    sql = sql or POSTGRESQL
+    hours = range(FIRST_HOUR, LAST_HOUR + 1)
+    return [*night(sql), *(scene for number in hours for scene in hour(sql, number)), *evening(sql)]
+
+
+def night(sql: Dialect) -> list[Scene]:
     """Return what happens before the first departure, while the tables are still being copied."""
     return [
         *(_schedule(origin) for origin in ("EWR", "JFK", "LGA")),
-        Scene("02:00", "317 planes inspected, their long logbooks untouched", (_INSPECT,)),
-        Scene("02:30", "20 logbooks get a new page", (_WRITE_LOGBOOK,)),
-        Scene("03:00", "10 planes get new tail numbers, keys change", (_NEW_TAIL_NUMBERS,)),
+        Scene("02:00", "one plane in ten is inspected, the long logbooks untouched", (_INSPECT,)),
+        Scene("02:30", "20 logbooks get a new page", (sql.write_logbook,)),
+        Scene("03:00", "10 planes get new tail numbers, keys change", (sql.new_tail_numbers,)),
         Scene("03:15", "two planes swap their tail numbers in one transaction", _SWAP),
         Scene("03:30", "AirTran (FL) gets another code, a key change", (_NEW_CARRIER_CODE,)),
         Scene("04:00", "a clerk deletes all flights of the day, and rolls back", (_DELETE_DAY,), commits=False),
@@ -59,20 +80,20 @@ def night() -> list[Scene]:
     ]
 
 
-def hour(number: int) -> list[Scene]:
+def hour(sql: Dialect, number: int) -> list[Scene]:
     """Return the transactions of an hour: weather, departures, arrivals and cancellations, and the day's incidents."""
-    statements = [_weather(number), _departures(number), _arrivals(number - FLYING)]
+    statements = [_weather(number), sql.departures(number), sql.arrivals(number - FLYING)]
     if number >= RELEASE_HOUR:
-        statements.append(_cancellations(number))
+        statements.append(sql.cancellations(number))
     traffic = Scene(f"{number:02}:00", f"weather, departures and arrivals of {number:02}:00", tuple(statements))
-    return [traffic, *_INCIDENTS.get(number, [])]
+    return [traffic, *_incidents(sql).get(number, [])]
 
 
-def evening() -> list[Scene]:
+def evening(sql: Dialect) -> list[Scene]:
     """Return how the day ends."""
     return [
-        Scene("23:40", "withdrawn flights are put on record as cancelled", (_PUT_ON_RECORD,)),
-        Scene("23:50", "all gusts of the year are recalculated, in one transaction", (_RECALCULATE,)),
+        Scene("23:40", "withdrawn flights are put on record as cancelled", (sql.put_on_record,)),
+        Scene("23:50", "all gusts of the year are recalculated, in one transaction", (sql.recalculate,)),
     ]
 
 
@@ -175,35 +196,18 @@ DELETE FROM public.flights WHERE ctid IN (
 
 _CORRECT_WEATHER = f"UPDATE public.weather SET temp = temp - 0.5 WHERE {TODAY} AND origin = 'JFK'"
 
-#: By the hour whose traffic they follow.
-_INCIDENTS = {
-    7: [Scene("07:30", "JFK's thermometer was half a degree off: updates", (_CORRECT_WEATHER,))],
-    10: [
-        Scene(
-            "10:30",
-            "release of the application: new columns with defaults",
-            (
-                "ALTER TABLE public.flights ADD COLUMN cancelled boolean NOT NULL DEFAULT false",
-                "ALTER TABLE public.planes ADD COLUMN status text NOT NULL DEFAULT 'in service'",
-            ),
-        )
-    ],
-    13: [
-        Scene(
-            "13:30",
-            "airports are truncated and loaded again, in one transaction",
-            ("TRUNCATE public.airports", "INSERT INTO public.airports SELECT * FROM ahead.airports"),
-        )
-    ],
-    14: [
-        Scene(
-            "14:30",
-            "planes of cancelled flights are grounded, and the evening is withdrawn, in one transaction",
-            (_GROUND, _WITHDRAW),
-        )
-    ],
-    15: [Scene("15:30", "the seven double entries are found: one of each pair is deleted", (_REMOVE_DOUBLES,))],
-}
+
+def _incidents(sql: Dialect) -> dict[int, list[Scene]]:
+    """Return the day's incidents by the hour whose traffic they follow."""
+    reload = ("TRUNCATE public.airports", "INSERT INTO public.airports SELECT * FROM ahead.airports")
+    grounded = "planes of cancelled flights are grounded, and the evening is withdrawn, in one transaction"
+    return {
+        7: [Scene("07:30", "JFK's thermometer was half a degree off: updates", (_CORRECT_WEATHER,))],
+        10: [Scene("10:30", "release of the application: new columns with defaults", sql.release)],
+        13: [Scene("13:30", "airports are truncated and loaded again", reload)],
+        14: [Scene("14:30", grounded, (_GROUND, _WITHDRAW))],
+        15: [Scene("15:30", "the seven double entries are found: one of each pair goes", sql.remove_doubles)],
+    }
 
 
 # --- the evening -----------------------------------------------------------------------------------------------------
@@ -212,3 +216,20 @@ _PUT_ON_RECORD = f"""
 INSERT INTO public.flights SELECT *, true FROM ahead.flights WHERE hour >= {WITHDRAWN_FROM}"""
 
 _RECALCULATE = "UPDATE public.weather SET wind_gust = round(coalesce(wind_gust, wind_speed * 1.4)::numeric, 3)"
+
+_RELEASE = (
+    "ALTER TABLE public.flights ADD COLUMN cancelled boolean NOT NULL DEFAULT false",
+    "ALTER TABLE public.planes ADD COLUMN status text NOT NULL DEFAULT 'in service'",
+)
+
+POSTGRESQL = Dialect(
+    write_logbook=_WRITE_LOGBOOK,
+    new_tail_numbers=_NEW_TAIL_NUMBERS,
+    departures=_departures,
+    arrivals=_arrivals,
+    cancellations=_cancellations,
+    release=_RELEASE,
+    remove_doubles=(_REMOVE_DOUBLES,),
+    put_on_record=_PUT_ON_RECORD,
+    recalculate=_RECALCULATE,
+)

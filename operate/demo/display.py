@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LINE_EVERY_S: Final = 5.0
 #: Lines that everything but the list of events takes.
 _HEIGHT_OF_THE_REST: Final = 17
-_PARTS: Final = ("source PostgreSQL", "capture", "Kafka broker", "apply", "target PostgreSQL")
+_PARTS: Final = ("source server", "capture", "Kafka broker", "apply", "target server")
 
 
 class Display(ABC):
@@ -224,11 +224,11 @@ _LOOKS: Final = {"off": ("dim", "·"), "up": ("green", "●"), "killed": ("bold 
 def _pipeline(state: _State) -> RenderableType:
     picture = state.picture
     figures = {
-        "source PostgreSQL": f"{state.changes:,}\nchanges",
+        "source server": f"{state.changes:,}\nchanges",
         "capture": f"{picture.publishing:,.0f}\nmessages/s",
         "Kafka broker": f"{picture.messages:,}\nmessages",
         "apply": f"{picture.rate:,.0f}\nevents/s",
-        "target PostgreSQL": f"{picture.next_offset:,}\napplied",
+        "target server": f"{picture.next_offset:,}\napplied",
     }
     row = Table.grid(expand=True)
     cells: list[RenderableType] = []
@@ -238,7 +238,7 @@ def _pipeline(state: _State) -> RenderableType:
             row.add_column(width=3, vertical="middle")
             cells.append(Text(" → ", style="dim"))
         row.add_column(ratio=1)
-        short = name.replace(" PostgreSQL", "").replace(" broker", "")
+        short = name.replace(" server", "").replace(" broker", "")
         cells.append(Panel(Text(figures[name], justify="center"), title=f"{mark} {short}", border_style=style))
     row.add_row(*cells)
     return row

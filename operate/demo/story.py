@@ -7,9 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from operate.demo import checks, crashes, data, day, processes, source_tables
+from operate.demo import checks, crashes, data, processes
 from operate.demo.errors import DemoFailed
 from operate.demo.processes import Stopwatch
 from operate.demo.watch import Eyes, Watch
@@ -18,6 +16,8 @@ from operate.local import kafka, maven
 from runtime import postgres
 
 if TYPE_CHECKING:
+    import psycopg
+
     from operate.demo.checks import Equality, Reapplied
     from operate.demo.crashes import Crash, Part
     from operate.demo.data import DataSet
@@ -85,8 +85,8 @@ class Story:
     def __init__(self, world: World, display: Display) -> None:
         self.outcome = Outcome()
         self._world, self._display = world, display
-        self._source: psycopg.Connection[Any] | None = None
-        self._ahead = deque(day.scenes())
+        self._application = world.application
+        self._ahead = deque(self._application.scenes())
 
     def tell(self) -> None:
         """Run all acts; raises DemoFailed when a promise is broken, FerrymanError when a system is missing."""
@@ -121,15 +121,15 @@ class Story:
         return files
 
     def _open(self) -> Pipeline:
-        self._display.act("starting two PostgreSQL servers and a Kafka broker")
+        self._display.act(f"starting {self._application.title}, PostgreSQL and a Kafka broker")
         pipeline = self._world.open()
-        for part in ("source PostgreSQL", "Kafka broker", "target PostgreSQL"):
+        for part in ("source server", "Kafka broker", "target server"):
             self._display.up(part)
         return pipeline
 
     def _fill(self, files: DataSet) -> dict[str, int]:
         self._display.act("filling the source: all flights that left New York in 2013, but one day")
-        return source_tables.create(self._connection(), files, self._display.note)
+        return self._application.fill(self._world.source, files, self._display.note)
 
     def _check(self) -> None:
         code, document = processes.ask("check", self._world.file, timeout_s=PATIENCE_S)
@@ -172,7 +172,7 @@ class Story:
         self._play_until("17:00")
         self._strike(watch, crashes.server(stack, "target"), "in the middle of the storm", "20:00")
         self._play_until("22:00")
-        self._strike(watch, crashes.server(stack, "postgresql"), "in the night", "22:00")
+        self._strike(watch, crashes.server(stack, self._application.server), "in the night", "22:00")
         self._play_until("24:00")
 
     def _prove_equality(self) -> None:
@@ -183,10 +183,10 @@ class Story:
         verdict = "all tables are equal" if self.outcome.validated else f"differences: {document}"
         self._display.note(f"`ferryman validate`: {verdict}")
         with self._target() as target:
-            self.outcome.equalities = [checks.compare(self._connection(), target, table) for table in TABLES]
+            self.outcome.equalities = [self._application.compare(self._world.source, target, table) for table in TABLES]
         self.outcome.rows = sum(one.rows for one in self.outcome.equalities)
         self._display.note(
-            f"every value compared by COPY: {self.outcome.rows:,} rows, {self.outcome.mismatches} differ"
+            f"every value compared once more: {self.outcome.rows:,} rows, {self.outcome.mismatches} differ"
         )
 
     def _prove_restart(self, watch: Watch) -> None:
@@ -228,7 +228,7 @@ class Story:
         while self._ahead and self._ahead[0].clock <= clock:
             scene = self._ahead.popleft()
             time.sleep(PACE_S)
-            rows = day.play(self._connection(), scene)
+            rows = self._application.play(self._world.source, scene)
             self.outcome.changes += rows
             self.outcome.transactions += scene.commits
             self._display.scene(scene.clock, scene.title, rows)
@@ -257,21 +257,5 @@ class Story:
             raise DemoFailed(f"`ferryman wait --for caught-up`: {document.get('reason') or document}")
         self._display.note(f"`ferryman wait --for caught-up`: after {document['waited_seconds']:.1f} s")
 
-    def _connection(self) -> psycopg.Connection[Any]:
-        """Return the application's connection to the source; a new one after the source was killed."""
-        if self._source is not None and _alive(self._source):
-            return self._source
-        self._source = postgres.connect(self._world.source, application_name=APPLICATION, autocommit=True)
-        return self._source
-
     def _target(self) -> psycopg.Connection[Any]:
         return postgres.connect(self._world.target, application_name=APPLICATION, autocommit=True)
-
-
-def _alive(connection: psycopg.Connection[Any]) -> bool:
-    try:
-        connection.execute("SELECT 1")
-    except psycopg.OperationalError:
-        connection.close()
-        return False
-    return True

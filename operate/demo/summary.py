@@ -75,7 +75,7 @@ def show_way_around(console: Console, world: World) -> None:
     """Print how to look at a pipeline that was kept, and how to end it."""
     file = shlex.quote(str(world.file))
     lines = [
-        ("the source", f"psql {world.source}"),
+        ("the source", f"{world.application.title}: {world.source}"),
         ("the target", f"psql {world.target}"),
         ("apply's own tables", f"psql {world.target} -c 'SELECT * FROM ferryman.table_state'"),
         ("where it stands", f"ferryman status {file} --watch"),

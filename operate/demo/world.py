@@ -16,6 +16,7 @@ from operate.local.stack import Stack
 from runtime import config
 
 if TYPE_CHECKING:
+    from operate.demo.application import Application
     from operate.local.server import Say
     from runtime.config import Pipeline
 
@@ -31,7 +32,7 @@ pipeline: {name}
 kafka:
   bootstrap_servers: {kafka}
 source:
-  type: postgresql
+  type: {type}
   url: {source}
   password: ${{file:{source_password}}}
 target:
@@ -45,13 +46,14 @@ tables:
 class World:
     """One demo's folder: the stack, the pipeline file, and the daemons."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, application: Application) -> None:
         remove_abandoned()
+        self.application = application
         BASE.mkdir(mode=0o711, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(dir=BASE))
         self.folder.chmod(0o711)  # the server's user must get through
         Identity.of(os.getpid()).write(self.folder / OWNER)
-        self.stack = Stack(self.folder / "stack", say=say)
+        self.stack = Stack(self.folder / "stack", ["kafka", application.server, "target"], say)
         self.file = self.folder / "demo.yaml"
         self.capture = Daemon("capture", self.folder, str(self.file))
         self.apply = Daemon("apply", self.folder, str(self.file), "--instance", "demo")
@@ -59,7 +61,7 @@ class World:
     @property
     def source(self) -> str:
         """The superuser's URL of the source."""
-        return self.stack.server("postgresql").address
+        return self.stack.server(self.application.server).address
 
     @property
     def target(self) -> str:
@@ -69,11 +71,12 @@ class World:
     def open(self) -> Pipeline:
         """Start the servers, write the pipeline file, and return what it says."""
         self.stack.up()
-        servers = {"source": "postgresql", "target": "target"}
+        servers = {"source": self.application.server, "target": "target"}
         urls = {role: _without_password(self.stack.server(name).address) for role, name in servers.items()}
         passwords = {f"{role}_password": self.stack.folder / name / "password" for role, name in servers.items()}
         kafka = self.stack.server("kafka").address
-        self.file.write_text(PIPELINE.format(name=NAME, kafka=kafka, **urls, **passwords))
+        kind = self.application.type
+        self.file.write_text(PIPELINE.format(name=NAME, type=kind, kafka=kafka, **urls, **passwords))
         return config.load(self.file, set(config.SECTIONS))
 
     def keep(self) -> None:

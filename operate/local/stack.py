@@ -41,6 +41,7 @@ SERVERS: dict[str, Callable[[Path, Say], Server]] = {
 SERVICES = {
     "kafka": ("kafka",),
     "postgresql": ("postgresql", "target"),
+    "target": ("target",),
     "mariadb": ("mariadb",),
     "mysql": ("mysql",),
 }

@@ -14,10 +14,15 @@ import psutil
 import psycopg
 import pytest
 
-from operate.demo import checks, data, day, source_tables
+from operate.demo import checks, data, day, mariadb_source, source_tables
+from operate.demo.application import MariaDBApplication
+from operate.local.stack import Stack
+from runtime import mysql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pymysql.cursors import Cursor
 
 pytestmark = pytest.mark.live
 
@@ -79,6 +84,53 @@ def test_the_played_day_ends_as_the_real_day_did(source_db: str, target_db: str)
         assert checks.compare(source, source, "public.planes").mismatches == 0
 
 
+@pytest.fixture
+def mariadb_alone(tmp_path: Path) -> Iterator[str]:
+    """A server of this test's own: the demo's databases have fixed names."""
+    stack = Stack(tmp_path / "stack", ["mariadb"])
+    yield stack.up().server("mariadb").address
+    stack.remove()
+
+
+def test_the_day_is_the_same_in_mariadb(mariadb_alone: str, target_db: str) -> None:
+    with (
+        mysql.connect(mariadb_alone, program_name="test", local_infile=True) as source,
+        source.cursor() as cursor,
+        psycopg.connect(target_db, autocommit=True) as other,
+    ):
+        loaded = mariadb_source.create(source, data.fetch(print), print)
+        changes = sum(mariadb_source.play(source, scene) for scene in day.scenes(mariadb_source.MARIADB))
+
+        def count(query: str) -> int:
+            cursor.execute(query)
+            return cursor.fetchall()[0][0]
+
+        assert changes > 30_000
+        assert count("SELECT COUNT(*) FROM public.flights WHERE month = 2 AND day = 8") == 930
+        assert count("SELECT COUNT(*) FROM public.flights WHERE cancelled") == 472
+        columns = ", ".join(mariadb_source.FLIGHTS)
+        played = f"SELECT {columns} FROM public.flights WHERE month = 2 AND day = 8"
+        for wrong in (
+            f"{played} EXCEPT ALL SELECT * FROM ahead.flights",
+            f"SELECT * FROM ahead.flights EXCEPT ALL {played}",
+        ):
+            assert count(f"SELECT COUNT(*) FROM ({wrong}) wrong") == 0
+        assert loaded["public.flights"] < mariadb_source.count(source, "public.flights") == ROWS_OF_FLIGHTS
+        assert loaded["public.weather"] + 72 == mariadb_source.count(source, "public.weather")
+
+        other.execute("CREATE TABLE public.airlines (carrier varchar(2), name text)")
+        assert MariaDBApplication().compare(mariadb_alone, other, "public.airlines").mismatches == 16
+        other.cursor().executemany("INSERT INTO public.airlines VALUES (%s, %s)", rows_of(cursor, "public.airlines"))
+        assert MariaDBApplication().compare(mariadb_alone, other, "public.airlines").mismatches == 0
+        other.execute("UPDATE public.airlines SET name = name || ' ' WHERE carrier = 'UA'")
+        assert MariaDBApplication().compare(mariadb_alone, other, "public.airlines").mismatches == 2
+
+
+def rows_of(cursor: Cursor, table: str) -> list[tuple]:
+    cursor.execute(f"SELECT * FROM {table}")
+    return list(cursor.fetchall())
+
+
 @pytest.mark.parametrize(
     ("again", "rows"),
     [
@@ -100,8 +152,9 @@ def test_what_a_restart_writes_again_is_seen_in_the_row_versions(target_db: str,
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_demo_survives_its_crashes_with_every_row_right(environment: dict[str, str]) -> None:
-    with _start(environment, "--json") as demo:
+@pytest.mark.parametrize("source", ["postgresql", "mariadb"])
+def test_the_demo_survives_its_crashes_with_every_row_right(environment: dict[str, str], source: str) -> None:
+    with _start(environment, "--source", source, "--json") as demo:
         answer, told = demo.communicate()
 
     result = json.loads(answer)
@@ -136,7 +189,7 @@ def test_a_demo_that_was_killed_is_removed_by_the_next(environment: dict[str, st
     assert len(left) == 1
 
     with _start(environment, "--json") as demo:
-        _read_until(demo, "starting two PostgreSQL servers")
+        _read_until(demo, "starting PostgreSQL, PostgreSQL and a Kafka broker")
         demo.send_signal(signal.SIGINT)
         demo.communicate()
 
