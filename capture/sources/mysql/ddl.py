@@ -38,8 +38,9 @@ _TABLE: Final = rf"{_NAME}(?:\s*\.\s*{_NAME})?"
 _FLAGS: Final = re.IGNORECASE | re.DOTALL
 _EXISTS: Final = r"(?:IF\s+(?:NOT\s+)?EXISTS\s+)?"
 
-#: Comments, but for those that the server executes.
-_COMMENT: Final = re.compile(r"/\*(?![!M]).*?\*/|/\*M?!\d*|\*/|--[ \t][^\n]*|#[^\n]*", _FLAGS)
+#: Quoted text and names, which stay as they are; and comments, but for what the server executes of them.
+_QUOTED: Final = r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'|\"(?:[^\"\\]|\"\"|\\.)*\""
+_COMMENT: Final = re.compile(rf"({_QUOTED})|/\*(?!!|M!).*?\*/|/\*M?!\d*|\*/|--\s[^\n]*|#[^\n]*", _FLAGS)
 _TRUNCATE: Final = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?({_TABLE})", _FLAGS)
 _DROP: Final = re.compile(rf"DROP\s+(?:TABLES?)\s+{_EXISTS}({_TABLE}(?:\s*,\s*{_TABLE})*)", _FLAGS)
 _DROP_DATABASE: Final = re.compile(rf"DROP\s+(?:DATABASE|SCHEMA)\s+{_EXISTS}({_NAME})", _FLAGS)
@@ -55,12 +56,13 @@ _ALTER_ROWS: Final = re.compile(
     r"|\bCONVERT\s+(?:PARTITION|TABLE)\b|\b(?:DROP|ADD)\s+SYSTEM\s+VERSIONING\b",
     _FLAGS,
 )
-_QUOTED: Final = re.compile(r"'(?:[^'\\]|''|\\.)*'", _FLAGS)
+_PARTNER: Final = re.compile(rf"\b(?:WITH|CONVERT)\s+TABLE\s+({_TABLE})", _FLAGS)
+_TEXT: Final = re.compile(r"'(?:[^'\\]|''|\\.)*'", _FLAGS)
 
 
 def effects(text: bytes, database: str) -> list[Effect]:
     """Return what a statement does to tables; ``database`` is the one in use."""
-    statement = _COMMENT.sub(" ", text.decode(errors="replace")).strip()
+    statement = _COMMENT.sub(lambda found: found[1] or " ", text.decode(errors="replace")).strip()
     verb = statement[:8].upper()
     for start, read in _READERS:
         if verb.startswith(start):
@@ -97,12 +99,14 @@ def _alter(statement: str, database: str) -> Iterator[Effect]:
     found = _ALTER.match(statement)
     if found is None:
         return
-    ignore, name, rest = found[1], found[2], _QUOTED.sub("''", found[3])
+    ignore, name, rest = found[1], found[2], _TEXT.sub("''", found[3])
     if renamed := _ALTER_NAME.search(rest):
         yield _effect(Kind.REPLACED, name, database)
         yield _effect(Kind.REPLACED, renamed[1], database)
     elif ignore or _ALTER_ROWS.search(rest):
         yield _effect(Kind.RESHUFFLED, name, database)
+        if partner := _PARTNER.search(rest):
+            yield _effect(Kind.RESHUFFLED, partner[1], database)
 
 
 _READERS: Final = (
