@@ -18,6 +18,7 @@ class Ferryman:
     """The daemons of this working folder, with the settings that they have by themselves."""
 
     name = "ferryman"
+    applies = True
     opening = 1  # the truncate that opens every snapshot
 
     def __init__(self, world: World) -> None:

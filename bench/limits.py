@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from bench.ferryman import Ferryman
 from bench.process import Failed
 from bench.result import Limit
 from operate.local import postgresql_programs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.subject import Subject
     from bench.world import World
 
 #: Bytes of a piece that is written at a time.
@@ -54,6 +58,11 @@ def copy_in(world: World, rows: int, target: str) -> list[Limit]:
         Limit("COPY into the target", rows / (copied - started)),
         Limit("COPY into a staging table, INSERT ON CONFLICT", rows / (upserted - copied)),
     ]
+
+
+def target_of_ours(subjects: Iterable[Subject]) -> str:
+    """Return the target database of ferryman: its table is the one to be filled again."""
+    return next(subject.target for subject in subjects if subject.name == Ferryman.name)
 
 
 def make_slot(world: World) -> str:

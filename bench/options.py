@@ -45,7 +45,7 @@ class Options:
     rows: int | None = None
     repeat: int = 1
     peer: str | None = None
-    formats: tuple[Format, ...] = (Format.AVRO, Format.JSON)
+    formats: tuple[Format, ...] = tuple(Format)
     java: int | None = None
     table: str = "standard"
     growth: bool = False
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeat", type=int, default=1, help="runs of each subject; the median counts")
     parser.add_argument("--peer", choices=("debezium",), help="measure beside it, in the same run")
-    parser.add_argument("--formats", default="avro,json", help="of the peer: avro, json, plain json")
+    parser.add_argument("--formats", default="avro,json,plain json", help="of the peer; default: all")
     parser.add_argument("--java", type=int, help="of the peer: a major version; default: the newest here")
     parser.add_argument("--table", choices=TABLES, default="standard")
     parser.add_argument("--growth", action="store_true", help="measure a tenth of the rows too, and compare")

@@ -14,6 +14,7 @@ import psycopg
 
 from bench import databases, process
 from bench.debezium import jars, jvm
+from bench.debezium.connectors import Format
 from bench.debezium.registry import Registry
 from bench.debezium.subject import Debezium, Installation
 from bench.ferryman import Ferryman
@@ -25,7 +26,6 @@ from operate.local.stack import DEFAULT_SERVICES, Stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bench.debezium.connectors import Format
     from bench.subject import Subject
     from bench.tables import Table
 
@@ -35,15 +35,17 @@ if TYPE_CHECKING:
 class Rig:
     """A running stack with a work folder, and the peer if it was asked for."""
 
-    def __init__(self, stack: Stack, folder: Path, peer: Installation | None, formats: tuple[Format, ...]) -> None:
-        self._stack, self._folder = stack, folder
+    def __init__(
+        self, stack: Stack, folder: Path, kind: str, peer: Installation | None, formats: tuple[Format, ...]
+    ) -> None:
+        self._stack, self._folder, self._kind = stack, folder, kind
         self.peer, self.formats = peer, formats
 
     @contextmanager
-    def world(self, table: Table, kind: str = "postgresql") -> Iterator[World]:
+    def world(self, table: Table) -> Iterator[World]:
         """Give a new, empty source database; at the end whatever runs is killed and all data dropped."""
         name = f"bench_{secrets.token_hex(3)}"
-        site = SITES[kind](self._stack.server(kind).address)
+        site = SITES[self._kind](self._stack.server(self._kind).address)
         source = site.create(source_name(name))
         target = self._stack.server("target").address
         broker = self._stack.server("kafka").address
@@ -55,14 +57,22 @@ class Rig:
             world.drop()
 
     def kinds(self, turn: int = 0, formats: tuple[Format, ...] | None = None) -> list[Kind]:
-        """Return ferryman and, where a peer was asked for, the peer in each of its formats, none of them made yet.
+        """Return what can make subjects: ferryman and, where a peer was asked for, the peer in each of its formats.
 
         In every second turn they come in reverse order: whoever is first meets colder caches.
         """
         found: list[Kind] = [Ferryman]
         if self.peer is not None:
-            found += [partial(Debezium, installation=self.peer, form=form) for form in formats or self.formats]
+            found += [
+                partial(Debezium, installation=self.peer, form=form)
+                for form in (self.formats if formats is None else formats)
+            ]
         return found[::-1] if turn % 2 else found
+
+    @property
+    def applied_formats(self) -> tuple[Format, ...]:
+        """Those of the peer's formats that its sink understands."""
+        return tuple(form for form in self.formats if form is not Format.PLAIN_JSON)
 
     def subjects(self, world: World, turn: int = 0) -> list[Subject]:
         """Return one subject of each kind in one world."""
@@ -70,13 +80,14 @@ class Rig:
 
     def alone(self) -> Rig:
         """Return the same servers without the peer."""
-        return Rig(self._stack, self._folder, None, ())
+        return Rig(self._stack, self._folder, self._kind, None, ())
 
     @property
     def versions(self) -> dict[str, str]:
         """The versions of everything that takes part."""
-        with psycopg.connect(self._stack.server("postgresql").address) as connection:
-            found = {"postgresql": databases.one(connection, "SHOW server_version").split()[0], "kafka": kafka.VERSION}
+        with psycopg.connect(self._stack.server("target").address) as connection:
+            found = {"target": databases.one(connection, "SHOW server_version").split()[0], "kafka": kafka.VERSION}
+        found |= SITES[self._kind](self._stack.server(self._kind).address).version()
         if self.peer is not None:
             found |= self.peer.jars.versions | {"java": str(self.peer.java.version)}
         return found
@@ -96,9 +107,9 @@ def rig(folder: Path | None, kind: str, *, peer: bool, java: int | None, formats
         installation = None
         if peer:
             parts = jars.fetch(kind, lambda text: print(text, file=sys.stderr))
-            registry = stacked.enter_context(Registry(parts.registry, jvm.find(17), Path(made)))
+            registry = stacked.enter_context(Registry(parts.registry, Path(made)))
             installation = Installation(parts, jvm.find(java), registry.url)
-        yield Rig(stack, Path(made), installation, formats)
+        yield Rig(stack, Path(made), kind, installation, formats)
 
 
 def _configure(stack: Stack) -> None:

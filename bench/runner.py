@@ -79,7 +79,7 @@ def _once(results: dict[str, Result], rig: Rig, options: Options, turn: int) -> 
             from bench.cases import mysql  # noqa: PLC0415 - its driver is an extra
 
             action = mysql.snapshot if case == "snapshot-mysql" else mysql.stream
-            action(rig, options.kind, result.rows, result, turn)
+            action(rig, result.rows, result, turn)
         case "many-tables":
             many_tables.run(rig, options.tables, options.seconds, result, turn)
         case "wide" | "narrow":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import psycopg
+
 from bench import databases
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ class Site(Protocol):
 
     def drop(self, name: str, url: str) -> None:
         """Drop it."""
+
+    def version(self) -> dict[str, str]:
+        """Return the server's version under its kind."""
 
 
 class PostgreSQLSite:
@@ -48,6 +53,11 @@ class PostgreSQLSite:
         del name
         databases.drop(url)
 
+    def version(self) -> dict[str, str]:
+        """Return the server's version."""
+        with psycopg.connect(self._server) as connection:
+            return {self.kind: databases.one(connection, "SHOW server_version").split()[0]}
+
 
 class MySQLSite:
     """A MySQL or MariaDB server: its databases are its schemas, its URL names none."""
@@ -61,6 +71,10 @@ class MySQLSite:
         self._run(f"CREATE DATABASE {name}")
         return self._server
 
+    def version(self) -> dict[str, str]:
+        """Return the server's version."""
+        return {self.kind: self._run("SELECT version()")}
+
     def namespace(self, name: str) -> str:
         """Return the database."""
         return name
@@ -70,11 +84,13 @@ class MySQLSite:
         del url
         self._run(f"DROP DATABASE {name}")
 
-    def _run(self, statement: str) -> None:
+    def _run(self, statement: str) -> str:
         from runtime import mysql  # noqa: PLC0415 - its driver is an extra
 
         with mysql.connect(self._server, program_name="bench") as connection, connection.cursor() as cursor:
             cursor.execute(statement)
+            row = cursor.fetchone()
+        return str(row[0]) if row else ""
 
 
 #: By kind of source, and the server's name in the local stack is the kind.

@@ -19,6 +19,8 @@ class Subject(Protocol):
     name: str
     #: URL of its own target database.
     target: str
+    #: Whether it can bring its own events to a target.
+    applies: bool
     #: Messages that a snapshot puts into the topic beside the rows.
     opening: int
 

@@ -23,7 +23,7 @@ _BASE = 1_000
 
 def run(rig: Rig, rows: int, result: Result, turn: int = 0) -> None:
     """Measure each subject in a world of its own."""
-    for kind in rig.kinds(turn):
+    for kind in rig.kinds(turn, rig.applied_formats):
         with rig.world(Standard()) as world:
             subject = kind(world)
             result.add(subject.name, _measure(world, subject, rows))

@@ -47,10 +47,11 @@ def _run(rig: Rig, world: World, rows: int, stream: Result | None, apply_changes
     if stream is not None:
         stream.limits = [limits.logical(world, slot, end, rows)]
     if apply_changes is not None:
-        for subject in subjects:
+        whole = [subject for subject in subjects if subject.applies]
+        for subject in whole:
             _apply(world, subject, apply_changes, rows, base)
         _apply_default_tombstones(rig, world, apply_changes, rows, base)
-        apply_changes.limits = limits.copy_in(world, _left(rows, base), subjects[0].target)[::-1]
+        apply_changes.limits = limits.copy_in(world, _left(rows, base), limits.target_of_ours(whole))[::-1]
 
 
 def _backlog(world: World, subjects: list[Subject], rows: int, base: int) -> tuple[str, str]:
@@ -61,7 +62,8 @@ def _backlog(world: World, subjects: list[Subject], rows: int, base: int) -> tup
         for subject in subjects:
             subject.announce()
             subject.keep_changes(base)
-            subject.settle(base)
+            if subject.applies:
+                subject.settle(base)
         slot = limits.make_slot(world)
         table.change(connection, rows, base)
         table.insert(connection, MARK, MARK)

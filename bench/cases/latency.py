@@ -30,7 +30,7 @@ _WARM_UP_S = 10
 def run(rig: Rig, result: Result, seconds: int, turn: int = 0) -> None:
     """Measure each rate with each subject for so many seconds, each in a world of its own."""
     for rate in RATES:
-        for kind in rig.kinds(turn):
+        for kind in rig.kinds(turn, rig.applied_formats):
             with rig.world(Standard()) as world:
                 subject = kind(world)
                 result.add(subject.name, _measure(world, subject, rate, seconds), changes_per_s=rate)

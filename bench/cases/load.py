@@ -43,11 +43,12 @@ def _run(rig: Rig, world: World, rows: int, snapshot: Result | None, apply_load:
 
 
 def _apply(world: World, subjects: list[Subject], rows: int, result: Result) -> None:
-    for subject in subjects:
+    whole = [subject for subject in subjects if subject.applies]
+    for subject in whole:
         seen: Callable[[watch.Target], int] = watch.Target.count
         figures = measure.applied(subject, world, rows, rows + 1, "true", seen)
         result.add(subject.name, figures)
-    result.limits = limits.copy_in(world, rows, subjects[0].target)
+    result.limits = limits.copy_in(world, rows, limits.target_of_ours(whole))
 
 
 def _mark(world: World, subject: Subject) -> Callable[[Process], None]:

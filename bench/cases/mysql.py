@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 _MESSAGES_OF_TEN = 11
 
 
-def snapshot(rig: Rig, kind: str, rows: int, result: Result, turn: int = 0) -> None:
+def snapshot(rig: Rig, rows: int, result: Result, turn: int = 0) -> None:
     """Measure every subject once."""
     table = StandardMySQL()
-    with rig.world(table, kind) as world:
+    with rig.world(table) as world:
         with mysql.connect(world.source, program_name="bench", database=world.namespace) as connection:
             table.create(connection, rows)
         for subject in rig.subjects(world, turn):
@@ -27,10 +27,10 @@ def snapshot(rig: Rig, kind: str, rows: int, result: Result, turn: int = 0) -> N
         result.limits = [limits_mysql.read_table(world, rows)]
 
 
-def stream(rig: Rig, kind: str, rows: int, result: Result, turn: int = 0) -> None:
+def stream(rig: Rig, rows: int, result: Result, turn: int = 0) -> None:
     """Measure every subject once, over the same backlog."""
     table, base = StandardMySQL(), rows // 2
-    with rig.world(table, kind) as world:
+    with rig.world(table) as world:
         subjects = rig.subjects(world, turn)
         with mysql.connect(world.source, program_name="bench", database=world.namespace) as connection:
             table.create(connection, base)

@@ -28,7 +28,7 @@ _BEFORE_S, _AFTER_S = 5, 15
 
 def run(rig: Rig, result: Result, turn: int = 0) -> None:
     """Kill each subject once and start it again at once."""
-    for kind in rig.kinds(turn):
+    for kind in rig.kinds(turn, rig.applied_formats):
         with rig.world(Standard()) as world:
             subject = kind(world)
             result.add(subject.name, _measure(world, subject))

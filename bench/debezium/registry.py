@@ -9,13 +9,11 @@ import urllib.request
 from typing import TYPE_CHECKING, Self
 
 from bench.process import Failed, Process
-from operate.local import ports
+from operate.local import java, ports
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-    from bench.debezium.jvm import Jvm
 
 #: Seconds until it must answer.
 _START_S = 120
@@ -25,11 +23,11 @@ _LOOK_S = 0.2
 class Registry:
     """A running registry; a context manager, so that it ends with the run."""
 
-    def __init__(self, content: Path, jvm: Jvm, folder: Path) -> None:
+    def __init__(self, content: Path, folder: Path) -> None:
         self._port = ports.free_port()
         (program,) = content.glob("*-runner.jar")
         command = [
-            jvm.program, "-Xmx256m", "-XX:TieredStopAtLevel=1", f"-Dquarkus.http.port={self._port}",
+            java.find().program, "-Xmx256m", "-XX:TieredStopAtLevel=1", f"-Dquarkus.http.port={self._port}",
             f"-Dquarkus.http.host={ports.HOST}", "-jar", str(program),
         ]  # fmt: skip
         self._process = Process("registry", command, folder / "registry.log", os.environ)

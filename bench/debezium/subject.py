@@ -40,6 +40,7 @@ class Debezium:
     ) -> None:
         self._world, self._installation, self._form = world, installation, form
         self._default_tombstones = default_tombstones
+        self.applies = form is not Format.PLAIN_JSON
         self.name = f"debezium {form.value}" + (", default tombstones" if default_tombstones else "")
         self._prefix = f"{world.name}_{form.name.lower()}"
         self._sink = self._prefix + ("_tombstones" if default_tombstones else "") + "_sink"
