@@ -91,7 +91,7 @@ class Result:
     def save(self, folder: Path) -> None:
         """Keep the document as a file named after case and table."""
         folder.mkdir(parents=True, exist_ok=True)
-        name = self.case if self.table == "standard" else f"{self.case}-{self.table}"
+        name = self.case if self.table in ("standard", self.case) else f"{self.case}-{self.table}"
         (folder / f"{name}.json").write_text(json.dumps(self.document(), indent=1) + "\n")
 
     def _subject(self, key: Key, runs: Sequence[Figures]) -> dict[str, Any]:

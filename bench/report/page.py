@@ -149,7 +149,7 @@ def _growth(document: Document, one: Mapping[str, Any]) -> str:
 
 
 def _title(document: Document, one: Mapping[str, Any]) -> str:
-    table_name = "" if document["table"] == "standard" else f" of {document['table']}"
+    table_name = "" if document["table"] in ("standard", document["case"]) else f" of {document['table']}"
     return f"{document['case']}{table_name}{_setting(one)}"
 
 
