@@ -69,7 +69,7 @@ class Log:
         tables: dict[int, TableMap] = {}
         for kind, body in self.events(since):
             if kind == _TABLE_MAP:
-                table = table_map.read(body, self.collations)
+                table = table_map.read(body, self.collations, mariadb=self.mariadb)
                 tables[table.table_id] = table
             elif kind in rows.ROW_EVENTS:
                 found = rows.event(kind, body)

@@ -63,6 +63,8 @@ def _multibyte(
     def decode(data: bytes) -> bytes:
         if ascii_is_itself and data.isascii():
             return data
+        if errors == _EUC_VENDOR:
+            data = data.replace(*_VENDOR_TILDE)
         text = data.decode(codec, errors)
         return (text.translate(corrections) if corrections else text).encode()
 
@@ -94,6 +96,9 @@ _IBM: Final = (
     "\ufa20\ufa21蠇\ufa22譿賴赶\ufa23\ufa24\ufa25郞\ufa26鄕\ufa27\ufa28閒\uf9dc\ufa29霻靍靑\ufa2a\ufa2b"
     "\ufa2c馞髙魲\ufa2d黑"
 )
+
+#: The tilde of plane 2, which Python takes for ASCII's, as that of plane 1. Its first byte begins characters only.
+_VENDOR_TILDE: Final = b"\x8f\xa2\xb7", b"\xa1\xc1"
 
 
 def _extra(error: UnicodeError, *, vendor: bool) -> tuple[str, int]:
@@ -136,7 +141,8 @@ codecs.register_error(_EUC_VENDOR, _handler(vendor=True))
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 
-_UTF8: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
+#: Labels of ENUM and SET may be of the set that is none: they are read as what they are nearly always.
+_UTF8: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii", "binary"})
 
 #: Character sets of one byte: Python's codec or a table below, and what the server has otherwise.
 _BYTEWISE: Final[dict[str, tuple[str, dict[int, str]]]] = {

@@ -12,7 +12,7 @@ they cannot differ.
 from __future__ import annotations
 
 import uuid
-from ipaddress import IPv4Address, IPv6Address
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING, Final
 
 from capture.sources.mysql import charsets, compressed, json_binary, numerals, temporal
@@ -155,6 +155,6 @@ _SIZED: Final[dict[WireType, Callable[[Wire, ColumnMeta], Form | None]]] = {
 }
 _ADDRESSES: Final[dict[str, Form]] = {
     "uuid": lambda data: str(uuid.UUID(bytes=data)).encode(),
-    "inet4": lambda data: str(IPv4Address(data)).encode(),
-    "inet6": lambda data: str(IPv6Address(data)).encode(),
+    "inet4": lambda data: inet_ntop(AF_INET, data).encode(),
+    "inet6": lambda data: inet_ntop(AF_INET6, data).encode(),
 }

@@ -9,7 +9,6 @@ Source: MySQL, ``libs/mysql/binlog/event/rows_event.h`` (``Table_map_event``), `
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from capture.sources.mysql import charsets
@@ -90,20 +89,21 @@ def name_of(body: bytes) -> tuple[str, str]:
     return body[9 : table - 1].decode(), body[table + 1 : table + 1 + body[table]].decode()
 
 
-def read(body: bytes, collations: Mapping[int, str]) -> TableMap:
+def read(body: bytes, collations: Mapping[int, str], *, mariadb: bool) -> TableMap:
     """Read the event's bytes behind its 19-byte header, without checksum; ``collations``: character set by id.
 
+    MariaDB and MySQL do not count the same columns among text.
     Raises TableMapError for a column type or a collation that is not known, and for bytes that are no such event.
     """
     try:
-        return _read(_Reader(body), collations)
+        return _read(_Reader(body), collations, _TEXTUAL | _TEXTUAL_ON[mariadb])
     except TableMapError:
         raise
     except (IndexError, KeyError, ValueError) as error:
         raise TableMapError(f"a table map that cannot be read ({type(error).__name__})") from None
 
 
-def _read(body: _Reader, collations: Mapping[int, str]) -> TableMap:
+def _read(body: _Reader, collations: Mapping[int, str], textual: frozenset[WireType]) -> TableMap:
     table_id = int.from_bytes(body.take(6), "little")
     body.take(2)  # flags
     database = body.take(body.take(1)[0]).decode()
@@ -114,7 +114,9 @@ def _read(body: _Reader, collations: Mapping[int, str]) -> TableMap:
     found = wires(types, body.text())
     nullable = _bits_up(body.take((len(types) + 7) // 8))
     optional = _optional(body)
-    columns = _columns(found, list(nullable), optional, collations) if optional.names else ()
+    columns: tuple[ColumnMeta, ...] = ()
+    if optional.names:
+        columns = _columns(found, list(nullable), optional, _charsets(found, optional, collations, textual))
     return TableMap(table_id, database, table, found, columns)
 
 
@@ -221,13 +223,15 @@ _NUMERIC: Final = frozenset(
         WireType.FLOAT, WireType.DOUBLE, WireType.YEAR,
     }
 )  # fmt: skip
-#: Columns with a collation of their own in the log; MariaDB counts geometry among them, MySQL does not.
+#: Columns with a collation in the log, be it that of bytes.
 _TEXTUAL: Final = frozenset(
     {
         WireType.STRING, WireType.VAR_STRING, WireType.VARCHAR, WireType.BLOB, WireType.VARCHAR_COMPRESSED,
         WireType.BLOB_COMPRESSED,
     }
 )  # fmt: skip
+#: What MySQL (False) and MariaDB (True) count besides.
+_TEXTUAL_ON: Final = {False: frozenset({WireType.VECTOR}), True: frozenset({WireType.GEOMETRY})}
 _LABELLED: Final = frozenset({WireType.ENUM, WireType.SET})
 
 _DATA_TYPES: Final = {
@@ -249,9 +253,8 @@ _WHOLE_SECONDS: Final = {WireType.TIME, WireType.DATETIME, WireType.TIMESTAMP}
 
 
 def _columns(
-    found: tuple[Wire, ...], nullable: list[bool], optional: _Optional, collations: Mapping[int, str]
+    found: tuple[Wire, ...], nullable: list[bool], optional: _Optional, charsets_of: list[str | None]
 ) -> tuple[ColumnMeta, ...]:
-    charsets_of = _charsets(found, optional, collations)
     labels = _labels(found, optional)
     signs, shown = _bits_down(optional.signs), _bits_down(optional.visible)
     geometries, dimensions = iter(optional.geometries), iter(optional.dimensions)
@@ -285,6 +288,8 @@ def _described(wire: Wire, meta: ColumnMeta, charset: str | None) -> ColumnMeta:
             return replace(meta, data_type=(_TEXTS if text else _BLOBS)[wire.size] or "", charset=text)
         case WireType.GEOMETRY:
             return meta
+        case WireType.VECTOR:
+            return replace(meta, data_type="vector")
         case WireType.NEWDECIMAL:
             return replace(meta, data_type="decimal", precision=wire.size, scale=wire.scale)
         case _:
@@ -293,17 +298,15 @@ def _described(wire: Wire, meta: ColumnMeta, charset: str | None) -> ColumnMeta:
             return replace(meta, data_type=_DATA_TYPES[wire.type], charset=charset, length=length, fsp=fsp)
 
 
-def _charsets(found: tuple[Wire, ...], optional: _Optional, collations: Mapping[int, str]) -> list[str | None]:
-    """Return the character set of each column that has one.
-
-    Whether geometry counts among text differs between servers: the log has as many entries as are counted, or says
-    with its first exception beyond them that it counts more.
-    """
-    textual = _collations(found, _TEXTUAL, optional.text, optional.text_default)
+def _charsets(
+    found: tuple[Wire, ...], optional: _Optional, collations: Mapping[int, str], textual: frozenset[WireType]
+) -> list[str | None]:
+    """Return the character set of each column that has one."""
+    text = _collations(found, textual, optional.text, optional.text_default)
     labelled = _collations(found, _LABELLED, optional.label, optional.label_default)
     out: list[str | None] = []
     for i in range(len(found)):
-        collation = textual.get(i, labelled.get(i))
+        collation = text.get(i, labelled.get(i))
         if collation is None:
             out.append(None)
             continue
@@ -320,15 +323,12 @@ def _collations(
     found: tuple[Wire, ...], kinds: frozenset[WireType], each: list[int], default: dict[int, int]
 ) -> dict[int, int]:
     """Return the collation of each column of these kinds, by its place."""
-    if not each and not default:
-        return {}
     places = [i for i, wire in enumerate(found) if wire.type in kinds]
-    with_geometry = [i for i, wire in enumerate(found) if wire.type in kinds or wire.type is WireType.GEOMETRY]
-    if each and len(each) == len(with_geometry):
-        places = with_geometry
     if each:
         return dict(zip(places, each, strict=True))
-    return {i: default.get(number, default[_DEFAULT]) for number, i in zip(count(), places, strict=False)}
+    if not default:
+        return {}
+    return {i: default.get(number, default[_DEFAULT]) for number, i in enumerate(places)}
 
 
 def _labels(found: tuple[Wire, ...], optional: _Optional) -> dict[int, list[bytes]]:

@@ -72,7 +72,7 @@ class Versions:
             return None
         spelled, server = spell(*name), self._server()
         try:
-            found = table_map.read(body, server.collations)
+            found = table_map.read(body, server.collations, mariadb=server.mariadb)
         except table_map.TableMapError as error:
             return Followed(spelled, unreadable=f"its rows cannot be read: {error}")
         if not found.full:
