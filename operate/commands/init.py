@@ -15,7 +15,7 @@ import yaml
 from rich.markup import escape
 
 from operate.output import emit, note
-from runtime import config
+from runtime import config, mysql_url
 from runtime.config_schema import json_schema
 from runtime.errors import BadInput, ConfigError
 from runtime.postgres import parse_conninfo
@@ -34,10 +34,10 @@ kafka:
   #   sasl.password: ${{env:KAFKA_PASSWORD}}
 
 source:
-  type: postgresql
+  type: {type}
   url: {source_url}
   # password: ${{file:/run/secrets/source-password}}  # overrides the url's
-  # replica_identity: manage  # lets ferryman set REPLICA IDENTITY FULL on tables without a usable key
+  # {own}
 
 target:
   url: {target_url}  # Aurora PostgreSQL, or any PostgreSQL 13+
@@ -52,12 +52,21 @@ tables:  # * and ? are wildcards, odd names stand in double quotes: public."Odd 
 """
 
 
+#: A setting of each kind of source that people may look for.
+_OWN = {
+    "postgresql": "replica_identity: manage  # lets ferryman set REPLICA IDENTITY FULL on tables without a usable key",
+    "mysql": "server_id: 4711  # capture's number among the server's replicas; derived from the pipeline's name",
+}
+_OWN["mariadb"] = _OWN["mysql"]
+
+
 @dataclass(slots=True)
 class Answers:
     """What goes into the file."""
 
     pipeline: str = "shop"
     kafka: str = "${env:KAFKA}"
+    type: str = "postgresql"
     source_url: str = "${env:SOURCE_URL}"
     target_url: str = "${env:TARGET_URL}"
     include: tuple[str, ...] = ("public.*",)
@@ -66,6 +75,7 @@ class Answers:
 _QUESTIONS = {
     "pipeline": "Name of the pipeline (topic prefix)",
     "kafka": "Kafka brokers, host:port, or ${env:NAME}",
+    "type": f"Kind of the source: {', '.join(_OWN)}",
     "source_url": "URL of the source database, or ${env:NAME}",
     "target_url": "URL of the target database, or ${env:NAME}",
     "include": "Tables to carry, patterns separated by spaces",
@@ -82,6 +92,7 @@ def init(  # noqa: PLR0913 - one parameter for each flag
     *,
     pipeline: Annotated[str | None, typer.Option(help="Name of the pipeline: prefix of its topics.")] = None,
     kafka: Annotated[str | None, typer.Option(help="Brokers, host:port or ${env:NAME}.")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help=f"Kind of the source: {', '.join(_OWN)}.")] = None,
     source_url: Annotated[str | None, typer.Option(help="The source's URL or ${env:NAME}.")] = None,
     target_url: Annotated[str | None, typer.Option(help="The target's URL or ${env:NAME}.")] = None,
     include: Annotated[list[str] | None, typer.Option(help="Tables to carry; may be given again.")] = None,
@@ -98,7 +109,8 @@ def init(  # noqa: PLR0913 - one parameter for each flag
         return
     if path.exists() and not force:
         raise BadInput("the file exists already", str(path), "choose another name, or --force to replace it")
-    given = {"pipeline": pipeline, "kafka": kafka, "source_url": source_url, "target_url": target_url}
+    kind = kind or _kind_of(source_url)
+    given = {"pipeline": pipeline, "kafka": kafka, "type": kind, "source_url": source_url, "target_url": target_url}
     flags = {key: value for key, value in given.items() if value is not None}
     answers = Answers(**flags, **({"include": tuple(include)} if include else {}))  # type: ignore[arg-type] # by name
     if sys.stdin.isatty() and not json:
@@ -108,12 +120,20 @@ def init(  # noqa: PLR0913 - one parameter for each flag
     note(f"next: ferryman check {path}")
 
 
+def _kind_of(url: str | None) -> str | None:
+    """Return the kind of source that a URL speaks of, if it does."""
+    scheme = url.partition("://")[0] if url else ""
+    return {"postgres": "postgresql"}.get(scheme, scheme) if scheme in ("postgres", *_OWN) else None
+
+
 def render(path: Path, answers: Answers) -> str:
     """Return the file's text."""
     return _TEMPLATE.format(
         path=path,
         pipeline=_scalar(answers.pipeline),
         kafka=_scalar(answers.kafka),
+        type=_scalar(answers.type),
+        own=_OWN.get(answers.type, _OWN["postgresql"]),
         source_url=_scalar(answers.source_url),
         target_url=_scalar(answers.target_url),
         include="\n".join(f"  - include: {_scalar(pattern)}" for pattern in answers.include),
@@ -164,9 +184,14 @@ def _given(answers: Answers) -> set[str]:
 def _holds_password(answers: Answers) -> bool:
     urls = [url for url in (answers.source_url, answers.target_url) if "${" not in url]
     try:
-        return any(parse_conninfo(url).get("password") for url in urls)
+        return any(_password(url) for url in urls)
     except BadInput:
         return True  # not a URL, and refused for that in a moment
+
+
+def _password(url: str) -> object:
+    mysql = url.startswith(tuple(f"{scheme}://" for scheme in mysql_url.SCHEMES))
+    return mysql_url.parse(url).password if mysql else parse_conninfo(url).get("password")
 
 
 def _scalar(text: str) -> str:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from operate.local.server import Say
 
 SUPERUSER = "root"
-#: Variables that would steer the server; the loader's path is for other programs.
-UNWANTED_VARIABLES = ("MYSQL", "MARIADB", "LC_", "LANG", "LD_LIBRARY_PATH", "TZ")
+#: Variables that would steer the server; the loader's path is for other programs, and so may a temporary folder be
+#: that only we can write to.
+UNWANTED_VARIABLES = ("MYSQL", "MARIADB", "LC_", "LANG", "LD_LIBRARY_PATH", "TZ", "TMPDIR")
 
 #: Options of every server, those that change data capture asks for among them.
 SETTINGS = {

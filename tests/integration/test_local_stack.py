@@ -75,7 +75,12 @@ def test_postgresql_starts_again_after_its_postmaster_alone_was_killed_under_ope
 
 
 @pytest.mark.parametrize("name", ["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
-def test_a_killed_mysql_comes_back_on_its_port_with_what_was_committed(folder: Path, name: str) -> None:
+def test_a_killed_mysql_comes_back_on_its_port_with_what_was_committed(
+    folder: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("TMPDIR", str(closed))  # ours alone: another user's server must not be told to write there
     stack = Stack(folder, [name]).up()
     url = stack.addresses[name]
     with mysql.connect(url, program_name="test") as connection, connection.cursor() as cursor:

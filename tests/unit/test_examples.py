@@ -30,6 +30,7 @@ def test_an_example_is_a_valid_pipeline_of_its_name(
         (tmp_path / name).write_text("example")
     monkeypatch.setenv("KAFKA", "127.0.0.1:9092")
     monkeypatch.setenv("SOURCE_URL", "postgresql://postgres@127.0.0.1/shop")
+    monkeypatch.setenv("MYSQL_URL", "mysql://root:shop@source-mysql:3306/?ssl-mode=REQUIRED")
     monkeypatch.setenv("TARGET_URL", "postgresql://postgres@127.0.0.1/shop")
 
     pipeline = config.load(example, {"kafka", "source", "target"})
@@ -53,9 +54,12 @@ def test_docker_compose_publishes_on_loopback_alone(compose: dict[str, Any]) -> 
 
 
 def test_docker_compose_runs_both_daemons_on_the_same_pipeline_file(compose: dict[str, Any]) -> None:
-    commands = {name: compose["services"][name]["command"] for name in ("capture", "apply")}
+    names = ("capture", "apply", "capture-mysql", "apply-mysql")
+    commands = {name: compose["services"][name]["command"] for name in names}
 
     assert {name: command[:2] for name, command in commands.items()} == {
         "capture": ["capture", "/etc/ferryman/shop.yaml"],
         "apply": ["apply", "/etc/ferryman/shop.yaml"],
+        "capture-mysql": ["capture", "/etc/ferryman/shop_mysql.yaml"],
+        "apply-mysql": ["apply", "/etc/ferryman/shop_mysql.yaml"],
     }

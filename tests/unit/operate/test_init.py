@@ -55,6 +55,24 @@ def test_flags_say_what_goes_in(tmp_path: Path) -> None:
     assert pipeline.tables.matches("b", "Odd #1")
 
 
+@pytest.mark.parametrize(
+    "flags", [("--type", "mariadb", "--source-url", "mysql://u@h/"), ("--source-url", "mariadb://u@h/")]
+)
+def test_a_mysql_source_is_told_by_its_url_or_by_a_flag(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    assert init(tmp_path / "p.yaml", *flags, "--include", "shop.*") == 0
+
+    source = config.load(tmp_path / "p.yaml", {"source"}).source
+    assert (source.type, source.conninfo) == ("mariadb", "mysql://u@h:3306/")
+    assert "server_id" in (tmp_path / "p.yaml").read_text()
+    assert "replica_identity" not in (tmp_path / "p.yaml").read_text()
+
+
+def test_a_password_in_a_mysql_url_is_kept_from_others(tmp_path: Path) -> None:
+    init(tmp_path / "p.yaml", "--source-url", "mysql://u:secret@h/")
+
+    assert (tmp_path / "p.yaml").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_file_that_is_there_is_never_replaced_unless_forced(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("mine")
