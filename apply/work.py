@@ -6,11 +6,13 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from apply.events import Poison
 from apply.partition import Partition
+from runtime.names import spell
 
 if TYPE_CHECKING:
     from apply.checkpoint import Checkpoint, Place
-    from apply.events import Decoded, Poison
+    from apply.events import Decoded
     from apply.messages import Messages
     from apply.session import Session
 
@@ -89,20 +91,31 @@ class Work:
         """
         partition, rest = self.waiting, messages.since(messages.offsets[-1] + 1)
         self.leader_epoch = messages.leader_epoch
-        for received, size in decoded.events:
-            partition.add(received, size)
-        if decoded.poison is None:
+        poison = self._let_wait(decoded)
+        if poison is None:
             partition.reach(messages.offsets[-1] + 1)
         else:
-            partition.reach(decoded.poison.offset)
+            partition.reach(poison.offset)
             if partition.awaiting:
-                partition.reach(decoded.poison.offset + 1)
-                rest = messages.since(decoded.poison.offset + 1)
+                partition.reach(poison.offset + 1)
+                rest = messages.since(poison.offset + 1)
             else:
-                self.poison = decoded.poison
+                self.poison = poison
         if self.blocked and not partition.awaiting:
             self.partition, self.scout, self.blocked, self.retry_at = partition, None, False, 0.0
         return rest
+
+    def _let_wait(self, decoded: Decoded) -> Poison | None:
+        """Let events wait up to the first one that is not to be applied here, if any, and return that."""
+        for received, size in decoded.events:
+            named = spell(received.table.namespace, received.table.name)
+            if self.table not in (
+                named,
+                self.place.topic,
+            ):  # the topic's name stands in until capture tells the table's
+                return Poison(int(received.offsets[0]), f"an event of table {named} in the topic of {self.table}")
+            self.waiting.add(received, size)
+        return decoded.poison
 
     def succeeded(self) -> None:
         """A batch was committed: back to full size, step by step."""

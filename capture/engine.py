@@ -71,6 +71,7 @@ class Engine:
         waiting = [s for s in self.tables.values() if s.record.phase is Phase.PENDING and s.floor is None and s.found]
         for state in waiting:
             state.version = self._source.schema(state.found) if state.found else None
+            self._source.keep_alive()
         if waiting:
             floor = self._source.now()
             for state in waiting:

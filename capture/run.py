@@ -116,6 +116,7 @@ class Run:
         before = self._positions.standing()
         lost = self._start_stream(before.stream)
         standing = self._positions.begin()
+        self.source.keep_alive()  # nobody reads the stream before the first turn, and the server's patience is finite
         if _resume(standing.stream) != _resume(before.stream):
             raise SourceUnavailable("another capture daemon saved its position while this one started")
         hit("capture.started")
@@ -151,6 +152,7 @@ class Run:
         if lost is not None:
             self._give_up(lost)
         self._control = self._parts.control(saved.control_offset if saved else 0)
+        self.source.keep_alive()
         self.discover()
         self.engine.begin()
 
@@ -222,6 +224,7 @@ class Run:
         for state in self.engine.tables.values():
             # Before the record that names it is saved: apply subscribes as soon as it reads the record.
             self.publisher.ensure_topic(state.record.topic)
+            self.source.keep_alive()
         if self.source.publish([table for table in found if table.reason is None]):
             log.info("publication.changed", tables=len(found))
         self.engine.settle()

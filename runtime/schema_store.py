@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Seconds for which a schema that is not there yet is looked for again: brokers may lag behind one another.
 WAIT_S: Final = 5.0
 _PAUSE_S: Final = 0.25
+#: Seconds after a schema did not come for which no other one is waited for: a topic may hold any number of such events.
+_PATIENT_AGAIN_S: Final = 60.0
 #: Seconds after which a schema that no broker acknowledged counts as not stored.
 _DELIVERY_S: Final = 60
 
@@ -58,11 +60,15 @@ class SchemaWriter:
 
 
 class SchemaReader:
-    """Finds the schemas of a pipeline's events, and remembers them."""
+    """Finds the schemas of a pipeline's events, and remembers them.
+
+    What is nowhere is waited for once in a while only: events whose schema nobody knows hold up nothing else.
+    """
 
     def __init__(self, config: KafkaConfig, prefix: str, wait_s: float = WAIT_S) -> None:
         self._config, self._topic, self._wait_s = config, schemas_topic(prefix), wait_s
         self._known: dict[FrameId, dict[str, Any]] = {}
+        self._patient_at = 0.0
 
     def get(self, frame: FrameId) -> dict[str, Any]:
         """Return the schema that a frame names, waiting a little for one that is not there yet.
@@ -78,12 +84,14 @@ class SchemaReader:
     def _find(self, frame: FrameId) -> dict[str, Any]:
         if not isinstance(frame, Fingerprint):
             return _parse(self._registry().get(frame))
-        deadline = time.monotonic() + self._wait_s
+        began_at = time.monotonic()
+        deadline = began_at + (self._wait_s if began_at >= self._patient_at else 0.0)
         while True:
             text = _read_topic(self._config, self._topic).get(frame.value)
             if text is not None:
                 return _parse(text)
             if time.monotonic() >= deadline:
+                self._patient_at = time.monotonic() + _PATIENT_AGAIN_S
                 raise UnknownSchemaError(f"schema {frame.value:016x} is not in the topic {self._topic}")
             time.sleep(_PAUSE_S)
 

@@ -16,11 +16,11 @@ from tests.mutants.run import Verdict, copy_tree, failing_unbroken, servers, try
 def main() -> int:
     """Try the mutants asked for; print a table, write the JSON; return 1 unless all were caught."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--only", default="", help="those whose name or file holds this text")
+    parser.add_argument("--only", default="", help="those whose name, file or test holds this text")
     parser.add_argument("--at-once", type=int, default=2, help="how many are tried side by side")
     parser.add_argument("--json", type=Path, default=Path("mutants-report.json"), help="where the verdicts go")
     asked = parser.parse_args()
-    mutants = [m for m in MUTANTS if asked.only in f"{m.name} {m.file}"]
+    mutants = [m for m in MUTANTS if asked.only in f"{m.name} {m.file} {m.test}"]
     with servers() as environment, tempfile.TemporaryDirectory(prefix="ferryman-mutants-") as folder:
         failing = failing_unbroken(mutants, copy_tree(Path(folder) / "whole"), environment)
         if failing:

@@ -26,7 +26,7 @@ ROUND: Final = 15
 #: Mean pause after a fault, in seconds.
 PAUSE_S: Final = 0.5
 #: Seconds within which news must reach the target after a fault.
-RECOVERY_S: Final = 120.0
+RECOVERY_S: Final = 180.0
 
 
 def soak(folder: Path, seed: str, seconds: float, faults: int) -> Report:
@@ -40,6 +40,7 @@ def soak(folder: Path, seed: str, seconds: float, faults: int) -> Report:
         stack.callback(servers.close)
         addresses = Servers(*(str(servers.addresses[name]) for name in ("kafka", "postgresql", "target")))
         setting = stack.enter_context(new_setting(addresses, folder, "soak", seed, servers.links))
+        setting.pipeline.patience_s = RECOVERY_S
         nemesis = Nemesis(setting, seed, servers, servers.links)
         try:
             setting.load()

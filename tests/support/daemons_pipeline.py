@@ -94,6 +94,8 @@ class Pipeline:
         self.capture = Daemon("capture", self._files["capture"], folder)
         self.apply = Daemon("apply", self._files["apply"], folder, "--instance", "one")
         self._others: list[Daemon] = []
+        #: How long it may take to catch up, in seconds.
+        self.patience_s = 60.0
 
     def daemon(self, name: str) -> Daemon:
         """Return ``capture`` or ``apply``."""
@@ -122,9 +124,9 @@ class Pipeline:
 
     # --- asking ----------------------------------------------------------------------------------------------------
 
-    def caught_up(self, timeout_s: float = 60) -> None:
+    def caught_up(self, timeout_s: float = 0) -> None:
         """Wait until everything committed so far is in the target."""
-        verdict = await_goal(self.config, Goal.CAUGHT_UP, timeout_s)
+        verdict = await_goal(self.config, Goal.CAUGHT_UP, timeout_s or self.patience_s)
         assert verdict.done, f"{verdict.reason}\n{self.capture.last_words()}\n{self.apply.last_words()}"
 
     def positions(self) -> Positions:

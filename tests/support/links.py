@@ -24,7 +24,7 @@ NAMES: Final = ("source-capture", "capture-kafka", "kafka-apply", "apply-target"
 DATABASE_TIMEOUTS: Final = {
     "connect_timeout": "3",
     "tcp_user_timeout": "3000",
-    "options": "-c wal_sender_timeout=2500",
+    "options": "-c wal_sender_timeout=4000",
 }
 #: The same of the brokers' links: a stall outlives them all, so that messages expire and the producer must rewind.
 KAFKA_TIMEOUTS: Final = {"message.timeout.ms": 3_000, "socket.timeout.ms": 2_000, "reconnect.backoff.max.ms": 500}

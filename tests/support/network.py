@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.support.proxy import Proxy
 
 #: Longer than every timeout in tests.support.links and than the session timeout of the tests' replicas.
-OUTLASTING_S: Final = 5.0
+OUTLASTING_S: Final = 6.0
 
 
 def cut(link: Proxy, lasting_s: float = 1.0) -> None:

@@ -120,6 +120,9 @@ class SimSource:
         self.world.confirmed = max(self.world.confirmed, resume["lsn"])
         self.world.go_on()
 
+    def keep_alive(self) -> None:
+        """The simulation's source is patient."""
+
     def now(self) -> dict:
         return {"lsn": (len(self.db.log) + 1) * STEP}
 

@@ -160,3 +160,16 @@ def test_messages_of_an_earlier_fetch_are_ignored() -> None:
     take_in(work, reader, topic.messages)
 
     assert len(work.partition) == 2
+
+
+def test_an_event_of_another_table_cannot_be_read_in_this_ones_topic() -> None:
+    topic = Topic()
+    topic.publish(table(), 1, insert(1))
+    topic.publish(replace(table(), name="u"), 2, insert(2), origin=Origin.OPENING)
+    topic.publish(table(), 3, insert(3))
+
+    work, reader = working(topic)
+    take_in(work, reader, topic.messages)
+
+    assert (len(work.partition), work.partition.position) == (1, 1)
+    assert (work.poison.offset, work.poison.reason) == (1, "an event of table public.u in the topic of public.t")
