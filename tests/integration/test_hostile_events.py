@@ -121,10 +121,11 @@ def test_fuzzed_messages_end_no_daemon_touch_no_other_table_and_a_new_snapshot_i
                 assert value is not None
                 sent(victim, fuzzed(value, random))
             good.send(good.transaction(insert(round_ + 2)))
-            target.wait(lambda n=round_: len(target.rows("public.good")) == n + 2, 120)
+            target.wait(lambda n=round_: len(target.rows("public.good")) == n + 2, 40)
             victim.say()
             victim.load(row(round_), row(-1))
-            target.wait(lambda n=round_: fresh(target, n, victim.end()), 120)
+            end = victim.end()
+            target.wait(lambda n=round_, end=end: fresh(target, n, end), 60)
             assert applier.error is None
     assert [r[0] for r in target.rows("public.good")] == list(range(1, messages // at_once + 2))
 
@@ -132,5 +133,6 @@ def test_fuzzed_messages_end_no_daemon_touch_no_other_table_and_a_new_snapshot_i
 def fresh(target: Target, round_: int, end: int) -> bool:
     """Whether the new snapshot of a round, and nothing else, is in the victim's table."""
     offsets = dict(target.connection.execute("SELECT topic, next_offset FROM ferryman.checkpoint").fetchall())
+    print("DEBUG", offsets, end, states(target), target.rows(), target.connection.execute("select topic, order_key from ferryman.checkpoint").fetchall())
     reached = any(topic.endswith(".t") and offset >= end for topic, offset in offsets.items())
     return reached and states(target)["public.t"][0] == "streaming" and {r[0] for r in target.rows()} == {round_, -1}

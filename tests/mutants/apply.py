@@ -140,7 +140,7 @@ APPLY: Final = (
         "apply/rows.py",
         "            self._vacate(standing)\n",
         "",
-        "tests/unit/apply/test_planner.py::test_any_batches_of_a_history_leave_the_source_rows_in_the_target",
+        "tests/unit/apply/test_planner.py::test_a_key_that_a_row_passed_through_is_cleared",
     ),
     Mutant(
         "of equal rows all are erased instead of one",

@@ -168,7 +168,7 @@ CAPTURE: Final = (
         "schemas/order.py",
         "return _LAYOUT.pack(*self)",
         "return _LAYOUT.pack(*self._replace(run=0))",
-        _HISTORIES,
+        "tests/unit/schemas/test_order.py::test_packed_keys_compare_as_their_parts_do",
         13,
     ),
     Mutant(

@@ -36,7 +36,7 @@ SCHEMAS: Final = (
         "schemas/codec_encode.py",
         "_tail(order, last=False, key_change=True)",
         "_tail(order, last=block.last[i], key_change=True)",
-        f"{_CODEC}test_every_event_comes_back_exactly_as_it_was_sent",
+        f"{_CODEC}test_a_key_change_is_a_delete_a_tombstone_and_a_create_joined_by_headers",
         15,
     ),
     Mutant(

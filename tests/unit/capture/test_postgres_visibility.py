@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from capture.sources.postgres.visibility import Snapshot
@@ -22,6 +22,7 @@ def test_the_text_form_of_a_snapshot_is_read():
 @given(
     xmin=st.integers(3, 2**40), running=st.sets(st.integers(0, 50)), width=st.integers(0, 60), at=st.integers(-99, 99)
 )
+@example(xmin=100, running={5}, width=10, at=5)
 def test_seen_is_what_was_over_before_whatever_the_epoch(xmin, running, width, at):
     snapshot = Snapshot(xmin, xmin + width, frozenset(xmin + r for r in running))
     xid = max(0, xmin + at)
