@@ -109,10 +109,8 @@ class Work:
         """Let events wait up to the first one that is not to be applied here, if any, and return that."""
         for received, size in decoded.events:
             named = spell(received.table.namespace, received.table.name)
-            if self.table not in (
-                named,
-                self.place.topic,
-            ):  # the topic's name stands in until capture tells the table's
+            # The topic's name stands in for the table's until capture has told that.
+            if self.table not in (named, self.place.topic):
                 return Poison(int(received.offsets[0]), f"an event of table {named} in the topic of {self.table}")
             self.waiting.add(received, size)
         return decoded.poison

@@ -13,23 +13,31 @@ _TRANSACTION: Final = "tests/integration/test_apply_transaction.py::"
 _FLOW: Final = "tests/integration/test_apply_flow.py::"
 
 APPLY: Final = (
-    Mutant("dedupe off", "apply/partition.py", "if order > mark:", "if True:", _PARTITION, 19),
+    Mutant("dedupe off", "apply/waiting.py", "if order > mark:", "if True:", _PARTITION, 19),
     Mutant(
-        ">= for > at the high-water mark", "apply/partition.py", "if order > mark:", "if order >= mark:", _PARTITION, 19
+        "dedupe off where events come by column",
+        "schemas/columnar/received.py",
+        "if not len(keys) or (self.order(0)",
+        "if True or (self.order(0)",
+        "tests/unit/schemas/test_columnar_decode.py::test_which_events_are_above_a_mark_is_told_as_one_by_one",
+        19,
+    ),
+    Mutant(
+        ">= for > at the high-water mark", "apply/waiting.py", "if order > mark:", "if order >= mark:", _PARTITION, 19
     ),
     Mutant(
         "the high-water mark does not move within a batch",
-        "apply/partition.py",
-        "                mark = order\n",
-        "",
+        "apply/waiting.py",
+        "            mark = order\n            kept",
+        "            kept",
         _PARTITION,
         19,
     ),
     Mutant(
         "the end mark is ignored",
-        "apply/partition.py",
-        "                if last:\n",
-        "                if True:\n",
+        "apply/waiting.py",
+        "np.flatnonzero(np.asarray(received.last, np.bool_))",
+        "np.arange(len(received))",
         _PARTITION,
         18,
     ),
@@ -69,6 +77,13 @@ APPLY: Final = (
         f"{_TRANSACTION}test_a_commit_whose_answer_was_lost_is_found_in_the_checkpoint",
     ),
     Mutant(
+        "an event of another table is taken for one of this",
+        "apply/work.py",
+        "if self.table not in (named, self.place.topic):",
+        "if False:",
+        "tests/unit/apply/test_events.py::test_an_event_of_another_table_cannot_be_read_in_this_ones_topic",
+    ),
+    Mutant(
         "a gap is jumped over",
         "runtime/kafka.py",
         '"auto.offset.reset": "error"',
@@ -85,8 +100,8 @@ APPLY: Final = (
     Mutant(
         "an event that cannot be read is skipped",
         "apply/work.py",
-        "            if not partition.awaiting:\n",
-        "            if False:\n",
+        "            if partition.awaiting:\n",
+        "            if True:\n",
         f"{_FLOW}test_an_event_that_cannot_be_read_blocks_its_table_after_all_before_it",
     ),
     Mutant(

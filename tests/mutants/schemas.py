@@ -17,6 +17,13 @@ SCHEMAS: Final = (
         f"{_CODEC}test_columns_not_sent_are_listed_and_null_ones_are_not",
     ),
     Mutant(
+        "a value that was not sent is NULL where events are read by column",
+        "schemas/columnar/decode.py",
+        "unsent[column] = listed if before is None else before | listed",
+        "unsent[column] = before",
+        "tests/unit/schemas/test_columnar_decode.py::test_columns_give_the_values_of_the_reference_for_any_block",
+    ),
+    Mutant(
         "a tombstone is forgotten",
         "schemas/codec_encode.py",
         "if key is not None:\n                out.append(Message(key, None, []))",
