@@ -26,9 +26,12 @@ KEPT = [
     "ALTER TABLE t ALTER v TYPE text",
     "ALTER TABLE t ALTER id TYPE bigint",
     "ALTER TABLE t ALTER v SET NOT NULL",
+    "ALTER TABLE t ALTER v SET STATISTICS 7",
     "ALTER TABLE t REPLICA IDENTITY FULL",
     "VACUUM FULL t",
 ]
+#: No name and no type changes, so no row of the stream can tell.
+REWRITTEN = ["ALTER TABLE t ALTER v TYPE varchar(20) USING upper(v)", "ALTER TABLE t ALTER k TYPE int USING k + 1"]
 
 
 @pytest.fixture
@@ -86,7 +89,47 @@ def test_a_look_at_the_catalog_takes_nothing_from_a_table_that_was_altered_witho
     with started(db.source()) as source:
         source.schema(found(source, "t"))
         read_all(source)
+        for statement in ddl.split("; "):
+            db.run(statement)
+            source.tables()
+        assert read_all(source).lost == {}
+
+
+@pytest.mark.parametrize("ddl", REWRITTEN)
+def test_values_that_were_rewritten_in_their_own_type_lose_the_table(db, ddl):
+    with started(db.source()) as source:
+        source.schema(found(source, "t"))
+        read_all(source)
         db.run(ddl)
+        source.tables()
+        assert "altered and the table rewritten" in read_all(source).lost["public.t"]
+
+
+def test_values_that_were_rewritten_in_their_own_type_while_capture_was_down_lose_the_table(db):
+    with started(db.source()) as source:
+        source.schema(found(source, "t"))
+        saved, identity = read_all(source).resume, source.identity
+    db.run(REWRITTEN[0])
+    with started(db.source(), saved, identity) as source:
+        assert "altered and the table rewritten" in read_all(source).lost["public.t"]
+
+
+def test_a_rewrite_that_puts_a_default_from_the_catalog_into_the_rows_is_no_loss(db):
+    with started(db.source()) as source:
+        db.run("ALTER TABLE t ADD w int DEFAULT 5")
+        source.schema(found(source, "t"))
+        read_all(source)
+        db.run("VACUUM FULL t", "TRUNCATE t")
+        source.tables()
+        assert read_all(source).lost == {}
+
+
+def test_what_a_new_snapshot_has_read_is_no_loss(db):
+    with started(db.source()) as source:
+        source.schema(found(source, "t"))
+        db.run(REWRITTEN[0])
+        source.schema(found(source, "t"))
+        read_all(source)
         source.tables()
         assert read_all(source).lost == {}
 

@@ -15,6 +15,7 @@ from capture.sources.postgres.chunk_file import file_images
 from capture.sources.postgres.faults import readable, translated
 from capture.sources.postgres.partitions import Partitions
 from capture.sources.postgres.publication import Publication
+from capture.sources.postgres.rewrites import Rewrites
 from capture.sources.postgres.stream import SlotInUse, Stream
 from capture.sources.postgres.versions import Versions
 from capture.sources.postgres.visibility import Snapshot
@@ -63,7 +64,10 @@ class PostgresSource:
         self._stream: Stream | None = None
         self._assembler: Assembler | None = None
         self._versions = Versions(self._connected, self._until_visible)
-        self._partitions = Partitions()
+        self._partitions, self._rewrites = Partitions(), Rewrites()
+        self._remembering: dict[str, Versions | Partitions | Rewrites] = {
+            "tables": self._versions, "partitions": self._partitions, "rewrites": self._rewrites,
+        }  # fmt: skip
         self._lost: dict[str, str] = {}
         self._replaced: str | None = None
         self._outlived = False  # the slot is older than its publication, so its log cannot be decoded
@@ -102,7 +106,7 @@ class PostgresSource:
         found = tables.discover(conn, self._selection, self._publication, manage=manage)
         self._revise(conn, found)
         self._lost |= self._versions.look(found, self._publication.name)
-        self._lost |= self._partitions.see(conn, found)
+        self._lost |= self._partitions.see(conn, found) | self._rewrites.see(conn, found)
         return found
 
     def _same_publication(self, conn: psycopg.Connection[Any]) -> None:
@@ -128,6 +132,7 @@ class PostgresSource:
                 raise SourceUnavailable(f"table {table.name} was dropped")
             version = catalog.version(conn, relation)
             self._partitions.note(conn, relation.oid)
+            self._rewrites.note(conn, relation.oid)
         self._versions.note(version)
         return version.schema
 
@@ -234,11 +239,11 @@ class PostgresSource:
 
     def _remembered(self) -> dict[str, Any]:
         """Return what a later start must know of the tables to notice what was done to them meanwhile."""
-        return {"tables": self._versions.dump(), "partitions": self._partitions.dump()}
+        return {name: part.dump() for name, part in self._remembering.items()}
 
     def _recall(self, resume: Resume) -> None:
-        self._versions.load(resume.get("tables", {}))
-        self._partitions.load(resume.get("partitions", {}))
+        for name, part in self._remembering.items():
+            part.load(resume.get(name, {}))
         self._memory = self._remembered()
 
     def _keep_moving(self, assembler: Assembler) -> None:
