@@ -32,6 +32,10 @@ _CREATES: Final = (ord(Op.READ.value), ord(Op.CREATE.value))
 _OPENING: Final = ORIGINS.index(Origin.OPENING)
 
 
+#: So many new rows are worth a COPY of their own, straight into the table, among rows that replace others.
+WORTH_COPYING: Final = 500
+
+
 class _Images(NamedTuple):
     """The images that count of some events: the new rows, or the old ones of deletes. ``places``: among all events."""
 
@@ -49,14 +53,14 @@ def plan_columns(batch: Sequence[AnyReceived]) -> Plan | None:
     ops = np.concatenate([one.ops for one in events])[start:]
     if not len(ops):
         return Plan(steps)
-    only_creates = bool(np.isin(ops, _CREATES).all())
-    if not only_creates and (table.full_identity or table.keyless):
+    creates = np.isin(ops, _CREATES)
+    if not creates.all() and (table.full_identity or table.keyless):
         return None
     if np.concatenate([one.key_change for one in events])[start:].any():
         return None
     try:
         images = _images(events, start)
-        return Plan(steps + _steps(table, images, only_creates=only_creates, emptied=opening is not None))
+        return Plan(steps + _steps(table, images, creates, emptied=opening is not None))
     except Unserved:
         return None
 
@@ -91,14 +95,21 @@ def _images(events: Sequence[ReceivedColumns], start: int) -> list[_Images]:
     return found
 
 
-def _steps(table: TableSchema, found: list[_Images], *, only_creates: bool, emptied: bool) -> list[Step]:
+def _steps(table: TableSchema, found: list[_Images], creates: Mask, *, emptied: bool) -> list[Step]:
     if table.keyless:
         return [Insert(_rows(found))]
-    newest = _newest([_keys(table, one.images) for one in found], [one.places for one in found])
-    kept = [_kept(one, newest) for one in found]
-    rows = _rows([one for one in kept if not one.deletes])
+    only_creates = bool(creates.all())
+    fates = _fates([_keys(table, one.images) for one in found], [one.places for one in found], creates)
+    kept = [_picked(one, fates.last) for one in found] if fates.last is not None else found
+    whole = [one for one in kept if not one.deletes]
     gone = [] if emptied else sorted(key for one in kept if one.deletes for key in _key_tuples(table, one.images))
     steps: list[Step] = [Delete(gone)] if gone else []
+    if not only_creates and not emptied:
+        new = sum(int(np.count_nonzero(fates.born[one.places])) for one in whole)
+        if new >= WORTH_COPYING:
+            steps.append(Upsert(_rows([_picked(one, fates.born) for one in whole]), created=True))
+            whole = [_picked(one, ~fates.born) for one in whole]
+    rows = _rows(whole)
     if len(rows):
         steps.append(Upsert(rows, created=only_creates))
     return steps
@@ -113,24 +124,32 @@ def _keys(table: TableSchema, images: Columns) -> pa.BinaryArray:
     return columns[0] if len(columns) == 1 else join(pieces)
 
 
-def _newest(keys: list[pa.BinaryArray], places: list[Ints]) -> Mask | None:
-    """Return which events are the last of their key, by place; None: all are."""
+class _Fates(NamedTuple):
+    """By place: which events are the last of their key (None: all are), and of these, whose key began with a create."""
+
+    last: Mask | None
+    born: Mask
+
+
+def _fates(keys: list[pa.BinaryArray], places: list[Ints], creates: Mask) -> _Fates:
     encoded = concatenate(keys).dictionary_encode()
-    place = np.concatenate(places)
-    if len(encoded.dictionary) == len(place):
-        return None
+    place, distinct = np.concatenate(places), len(encoded.dictionary)
+    if distinct == len(place):
+        return _Fates(None, creates)
     order = np.argsort(place)
-    last = np.empty(len(encoded.dictionary), np.int64)
-    last[encoded.indices.to_numpy()[order]] = place[order]  # of several places, the last one written stays
-    newest = np.zeros(int(place.max()) + 1, np.bool_)
-    newest[last] = True
-    return newest
+    place, code = place[order], encoded.indices.to_numpy()[order]
+    first, last = np.empty(distinct, np.int64), np.empty(distinct, np.int64)
+    last[code] = place  # of several places, the last one written stays
+    first[code[::-1]] = place[::-1]
+    are_last, born = np.zeros(len(creates), np.bool_), np.zeros(len(creates), np.bool_)
+    are_last[last] = True
+    born[last] = creates[first]
+    return _Fates(are_last, born)
 
 
-def _kept(one: _Images, newest: Mask | None) -> _Images:
-    if newest is None:
-        return one
-    kept = np.flatnonzero(newest[one.places])
+def _picked(one: _Images, which: Mask) -> _Images:
+    """Return the images of the events that ``which`` marks, by place."""
+    kept = np.flatnonzero(which[one.places])
     return one if len(kept) == len(one.places) else one._replace(places=one.places[kept], images=one.images.take(kept))
 
 

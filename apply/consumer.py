@@ -241,6 +241,8 @@ def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]
         "heartbeat.interval.ms": max(session_timeout_ms // 3, 100),
         "max.poll.interval.ms": max(3_600_000, session_timeout_ms),  # one statement at the target may take that long
         "fetch.message.max.bytes": 4 * 1024 * 1024,
+        # A queue that was full is looked at again soon: by default the client would starve us for most of a second.
+        "fetch.queue.backoff.ms": 10,
         "enable.partition.eof": False,
     }
     return settings | ({"group.instance.id": instance} if instance else {})

@@ -33,8 +33,9 @@ _log = structlog.get_logger()
 #: A batch makes a million small objects and drops them all at once: looking for cycles among them costs a third of the
 #: time of planning and finds none.
 _GC_THRESHOLDS: Final = (200_000, 20, 50)
-#: Messages that one poll brings at most, in percent of a batch: with what is left over, one poll makes one batch.
-_SHARE_AT_ONCE: Final = 80
+#: Messages that one poll brings at most, and in percent of a batch: with what is left over, one poll makes one batch.
+#: So many keep the target busy while the next ones are decoded; more would only take memory.
+_AT_ONCE, _SHARE_AT_ONCE = 25_000, 80
 
 
 def run(pipeline: Pipeline, instance: str | None, http_address: str, stop: Stop) -> int:
@@ -69,7 +70,7 @@ def _wire(
     ownership = Ownership(name, owner, settings.batch_rows, lambda topics: kafka.topic_ids(admin, topics))
     tail = Tail(brokers, name)
     resources.callback(tail.close)
-    at_once = max(1, settings.batch_rows * _SHARE_AT_ONCE // 100)
+    at_once = max(1, min(_AT_ONCE, settings.batch_rows * _SHARE_AT_ONCE // 100))
     consumer = TopicConsumer(
         brokers, group_of(name), instance, settings.session_timeout_ms, at_once, ownership.assigned, ownership.revoked
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from apply.column_plan import plan_columns
+from apply import column_plan
 from apply.rows import Change, Rows
 from apply.steps import Delete, Erase, FullRow, Insert, Key, Plan, Step, Truncate, Upsert
 from schemas.block import UNSENT, Op, Origin, Row
@@ -55,7 +55,7 @@ def plan(batch: Sequence[AnyReceived]) -> Plan:
     """
     by_column = sum(len(one) for one in batch if isinstance(one, ReceivedColumns))
     if by_column:
-        planned = plan_columns(batch)
+        planned = column_plan.plan_columns(batch)
         if planned is not None:
             return planned
     by_row = plan_rows([one.to_received() if isinstance(one, ReceivedColumns) else one for one in batch])
@@ -113,10 +113,21 @@ def _last_images(table: TableSchema, events: _Events, *, emptied: bool) -> list[
     keys = sorted(newest)
     gone = [key for key in keys if newest[key] is None and not emptied]
     rows: list[FullRow] = [row for key in keys if (row := newest[key]) is not None]  # type: ignore[misc]  # all whole
+    born = frozenset[Key]() if emptied else _born(table, events, images)
+    new = [row for key in keys if key in born and (row := newest[key]) is not None]
     steps: list[Step] = [Delete(gone)] if gone else []
-    if rows:
-        steps.append(Upsert(rows, created=False))
-    return steps
+    if len(new) < column_plan.WORTH_COPYING:
+        return [*steps, Upsert(rows, created=False)] if rows else steps
+    steps.append(Upsert(new, created=True))  # type: ignore[arg-type]  # all whole
+    rest = [row for key in keys if key not in born and (row := newest[key]) is not None]
+    return [*steps, Upsert(rest, created=False)] if rest else steps  # type: ignore[arg-type]  # all whole
+
+
+def _born(table: TableSchema, events: _Events, images: list[Row | None]) -> frozenset[Key]:
+    """Return the keys that most likely did not exist before these events: the first of each is a create."""
+    keys = _keys(table, images)
+    first = dict(zip(reversed(keys), reversed(events.ops), strict=True))
+    return frozenset(key for key, op in first.items() if op in _CREATES)
 
 
 def _keys(table: TableSchema, images: list[Row | None]) -> list[Key]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import errors
 
+from apply import column_plan
 from apply import writer as writer_module
 from apply.evolution import ensure
 from apply.planner import plan
@@ -20,6 +21,7 @@ from apply.sql import Statements
 from apply.writer import Writer
 from runtime import postgres
 from schemas.block import UNSENT, Op
+from schemas.columnar.received import ReceivedColumns
 from schemas.table import Column, TableSchema
 from tests.unit.apply.histories import INT, TEXT, Event, History, histories, received, table
 
@@ -40,9 +42,14 @@ def session(target_db: str) -> Iterator[Session]:
     session.close()
 
 
-def write(session: Session, made: TableSchema, events: list[Event], *, rebuild: bool = False) -> int:
+def write(
+    session: Session, made: TableSchema, events: list[Event], *, rebuild: bool = False, by_column: bool = False
+) -> int:
+    batch = received(made, events)
     statements = Statements(ensure(session, made, "evolve"))
-    missing = Writer(session, statements, rebuild=rebuild).write(plan([received(made, events)]))
+    missing = Writer(session, statements, rebuild=rebuild).write(
+        plan([ReceivedColumns.of(batch) if by_column else batch])
+    )
     session.commit()
     return missing
 
@@ -70,7 +77,7 @@ def cut(data: st.DataObject, events: list[Event]) -> list[list[Event]]:
 def check(session: Session, history: History, data: st.DataObject, *, rebuild: bool = False) -> None:
     refill(session, history.start, key=not history.table.keyless)
     for events in cut(data, history.events):
-        assert write(session, history.table, events, rebuild=rebuild) == 0
+        assert write(session, history.table, events, rebuild=rebuild, by_column=data.draw(st.booleans())) == 0
     assert contents(session) == Counter(history.end)
 
 
@@ -81,6 +88,7 @@ def test_histories_with_unsent_columns_and_key_changes(
     session: Session, monkeypatch: pytest.MonkeyPatch, few: int, history: History, data: st.DataObject
 ) -> None:
     monkeypatch.setattr(writer_module, "FEW", few)
+    monkeypatch.setattr(column_plan, "WORTH_COPYING", 1)
     check(session, history, data)
 
 
@@ -102,6 +110,20 @@ def test_histories_of_a_deferrable_key(session: Session, history: History, data:
 @given(history=histories(key=False, full=True), data=st.data())
 def test_histories_without_a_key(session: Session, history: History, data: st.DataObject) -> None:
     check(session, history, data)
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_a_new_row_whose_key_stands_in_the_target_after_all_replaces_the_one_there(
+    session: Session, monkeypatch: pytest.MonkeyPatch, by_column: bool
+) -> None:
+    monkeypatch.setattr(writer_module, "FEW", 0)
+    monkeypatch.setattr(column_plan, "WORTH_COPYING", 1)
+    refill(session, [(b"1", b"old", b"old"), (b"2", b"old", b"old")], key=True)
+    created = [Event(Op.CREATE, None, (key, b"new", None)) for key in (b"1", b"3")]
+
+    write(session, table(), [*created, full_update(b"2", b"new")], by_column=by_column)
+
+    assert contents(session) == Counter([(b"1", b"new", None), (b"2", b"new", b"B"), (b"3", b"new", None)])
 
 
 def full_update(key: bytes, small: bytes) -> Event:

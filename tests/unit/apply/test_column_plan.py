@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apply import column_plan
 from apply.column_plan import plan_columns
 from apply.column_rows import ColumnRows
 from apply.copy_lines import copy_lines, selected
@@ -19,6 +21,16 @@ from schemas.columnar.received import ReceivedColumns
 from schemas.errors import ContractError
 from schemas.received import Received
 from tests.unit.apply.histories import Event, histories, received, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True, scope="module", params=[1, column_plan.WORTH_COPYING])
+def _new_rows_worth_copying(request) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_plan, "WORTH_COPYING", request.param)
+        yield
 
 
 def plain(planned: Plan) -> Plan:
