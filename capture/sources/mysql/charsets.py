@@ -180,7 +180,8 @@ _MULTIBYTE: Final[dict[str, tuple[str, dict[str, str], str]]] = {
     "utf32": ("utf-32-be", {}, "strict"),
     "gb2312": ("gb2312", {}, "strict"),
     "gbk": ("gbk", {}, "strict"),
-    "gb18030": ("gb18030", {}, "strict"),
+    # The edition of 2005, in which two characters changed places.
+    "gb18030": ("gb18030", {"\ue7c7": "\u1e3f", "\u1e3f": "\ue7c7"}, "strict"),
     "euckr": ("cp949", {}, "strict"),
     "big5": (
         "cp950",
