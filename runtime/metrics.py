@@ -37,6 +37,11 @@ CAPTURE_REFERENCE_ROWS = Counter(
     "Events that were written row by row instead of by column: small blocks, and values that only that way can write",
     ["table"],
 )
+CAPTURE_ALTERED = Counter(
+    "ferryman_capture_values_altered",
+    "Values that were altered because PostgreSQL has no place for them, by the setting that says so",
+    ["setting"],
+)
 CAPTURE_BATCH_ROWS = Histogram("ferryman_capture_batch_rows", "Rows of a published block", buckets=_ROWS)
 CAPTURE_SAVE_SECONDS = Histogram(
     "ferryman_capture_save_seconds", "Time until a batch is acknowledged and its position saved", buckets=_SECONDS

@@ -197,7 +197,7 @@ MYSQL_KINDS: Final = ("mysql", "mariadb")
 SOURCE_KINDS: Final = ("postgresql", *MYSQL_KINDS)
 
 _POSTGRESQL_ONLY: Final = ("slot", "publication", "replica_identity")
-_MYSQL_ONLY: Final = ("server_id",)
+_MYSQL_ONLY: Final = ("server_id", "zero_dates", "nul_characters")
 
 
 class SourceConfig(_Database):
@@ -219,6 +219,15 @@ class SourceConfig(_Database):
     server_id: int = Field(default=0, ge=0, le=4294967295)
     """The number that capture has among the server's replicas; no other replica may have it. 0: derived from the
     pipeline's name. MySQL and MariaDB only."""
+
+    zero_dates: Literal["keep", "infinity"] = "keep"
+    """Dates that no calendar has (0000-00-00, a zero month or day, the year 0, 31 February). keep: they travel as they
+    are, and the table stops at a target whose column is no text; infinity: they become -infinity. MySQL and MariaDB
+    only."""
+
+    nul_characters: Literal["keep", "symbol"] = "keep"
+    """U+0000 in text, which PostgreSQL cannot hold. keep: it travels as it is, and the table stops at the target;
+    symbol: it becomes U+2400, the picture of it. MySQL and MariaDB only."""
 
     discover_seconds: float = Field(default=10, gt=0)
     """Seconds between looks at the catalog for new tables."""

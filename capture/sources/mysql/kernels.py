@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from capture import text_kernels
-from capture.sources.mysql.policy import NulCharacters, Policy
 from capture.sources.mysql.values import is_geometry, is_vector
 from schemas.columnar.arrays import Unserved, binary, data_of, join
 from schemas.columnar.typed import Texts
@@ -20,6 +19,7 @@ from schemas.table import Kind
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from capture.sources.mysql.policy import Policy
     from schemas.columnar.images import Kernel
     from schemas.columnar.typed import Typed
     from schemas.table import Column
@@ -31,7 +31,7 @@ def kernel(column: Column, policy: Policy | None = None) -> Kernel:
     if is_geometry(column) or is_vector(column):
         return _none
     if kind in _TEXTS:
-        return text_kernels.text if policy is None or policy.nul_characters is NulCharacters.BLOCK else _without_nul
+        return _without_nul if policy is not None and policy.symbol else text_kernels.text
     if kind is Kind.DECIMAL:
         return text_kernels.where_present(text_kernels.decimal(column.type.scale or 0))
     if kind is Kind.BITS:

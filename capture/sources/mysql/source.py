@@ -12,9 +12,11 @@ from capture.sources.mysql import bounds, catalog, chunks, history, kernels, row
 from capture.sources.mysql.assembler import Assembler
 from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
+from capture.sources.mysql.policy import Policy
 from capture.sources.mysql.positions import Standing
 from capture.sources.mysql.stream import Stream
 from capture.sources.mysql.versions import Versions
+from runtime import metrics
 from runtime.mysql import address, connect
 from runtime.row_path import fewest_rows
 
@@ -48,6 +50,9 @@ class MySQLSource:
 
     def __init__(self, pipeline: str, config: SourceConfig, selection: Selection) -> None:
         self._pipeline, self._config, self._selection = pipeline, config, selection
+        self._policy = Policy(
+            infinity=config.zero_dates == "infinity", symbol=config.nul_characters == "symbol", altered=_count
+        )
         self._application = f"ferryman capture {pipeline}"
         self._session: Connection[Any] | None = None
         self._stream: Stream | None = None
@@ -259,11 +264,11 @@ class MySQLSource:
 
     def kernel(self, column: Column) -> Kernel:
         """Return how whole columns of this column's source form become Avro values."""
-        return kernels.kernel(column)
+        return kernels.kernel(column, self._policy)
 
     def converter(self, column: Column) -> Callable[[bytes], object]:
         """Return how this column's source form becomes its Avro value."""
-        return values.converter(column)
+        return values.converter(column, self._policy)
 
     # --- state -----------------------------------------------------------------------------------------------------
 
@@ -303,3 +308,7 @@ class MySQLSource:
         if self._stream is None or self._assembler is None:
             raise SourceUnavailable("the stream is not open: start() comes first")
         return self._stream, self._assembler
+
+
+def _count(setting: str) -> None:
+    metrics.CAPTURE_ALTERED.labels(setting).inc()

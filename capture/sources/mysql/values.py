@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from capture.sources.mysql.numerals import short_float_text
-from capture.sources.mysql.policy import NulCharacters, Policy, ZeroDates
+from capture.sources.mysql.policy import NUL_CHARACTERS, ZERO_DATES, Policy
 from schemas.table import Column, Kind
 from schemas.values import Verbatim
 
@@ -63,12 +63,12 @@ def is_vector(column: Column) -> bool:
 def _text(column: Column, policy: Policy) -> Callable[[bytes], object]:
     if is_vector(column):
         return _vector
-    if policy.nul_characters is NulCharacters.BLOCK:
+    if not policy.symbol:
         return bytes.decode
 
     def without_nul(text: bytes) -> object:
         if _NUL in text:
-            policy.altered["nul_characters"] += 1
+            policy.altered(NUL_CHARACTERS)
             text = text.replace(_NUL, _PICTURE_OF_NUL)
         return text.decode()
 
@@ -82,8 +82,8 @@ def _dated(convert: Callable[[bytes], object], policy: Policy) -> Callable[[byte
         try:
             return convert(text)
         except ValueError:
-            if policy.zero_dates is ZeroDates.INFINITY:
-                policy.altered["zero_dates"] += 1
+            if policy.infinity:
+                policy.altered(ZERO_DATES)
                 return _BEFORE_ALL
             return Verbatim(text.decode())
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from capture.sources.mysql.column_meta import ColumnMeta
 from capture.sources.mysql.kernels import kernel
-from capture.sources.mysql.policy import NulCharacters, Policy
+from capture.sources.mysql.policy import Policy
 from capture.sources.mysql.types import column
 from capture.sources.mysql.values import converter
 from schemas.avro_types import Records, bare_type
@@ -85,6 +85,6 @@ def test_dates_that_no_calendar_has_are_left_to_the_converter(form):
 
 def test_text_with_nul_is_left_to_the_converter_where_a_policy_alters_it():
     found = column(ColumnMeta("c", "text", charset="utf8mb4"))
-    policy = Policy(nul_characters=NulCharacters.SYMBOL)
+    policy = Policy(symbol=True)
     assert written(found, [b"ab"], policy) == expected(found, [b"ab"], policy)
     assert written(found, [b"a\0b"], policy) is None
