@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -97,10 +98,11 @@ def _guarded(results: dict[str, Result], rig: Rig, options: Options) -> None:
         for turn in range(options.repeat):
             with _at_most(options.timeout):
                 _once(results, rig, options, turn)
-    except Failed as error:
-        print(f"{', '.join(results)}: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the other cases are still measured
+        print(f"{', '.join(results)} failed", file=sys.stderr)
+        traceback.print_exception(error)
         for result in results.values():
-            result.failed = str(error).splitlines()[0]
+            result.failed = f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 @contextmanager

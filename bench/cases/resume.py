@@ -74,6 +74,6 @@ def _figures(world: World, subject: Subject, usage: Usage, killed: float, last: 
     sent, seen = pace.commits(world.source, _BASE + 1, last), pace.commits(subject.target, _BASE + 1, last)
     new = [key for key, when in sent.items() if when.timestamp() > killed]
     resumed = min(seen[key].timestamp() for key in new)
-    lasted = max(seen.values()).timestamp() - resumed
+    lasted = max(seen.values()).timestamp() - killed
     extra = {"resume_s": round(resumed - killed, 2)}
     return Figures(len(new) / lasted, usage.cpu_s * 1e6 / len(new), usage.peak_mb, extra)
