@@ -128,6 +128,7 @@ class Work:
         self.rewind()
         if self.scout is None:
             self.scout = Partition(self.partition.position, self.partition.mark, awaiting=True)
+            self.scout.note_loaded(self.partition.loaded)  # capture says it once
         self.blocked, self.state, self.retry_at = True, state, retry_at
 
     def unblock(self) -> None:

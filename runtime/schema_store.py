@@ -68,6 +68,8 @@ class SchemaReader:
     def __init__(self, config: KafkaConfig, prefix: str, wait_s: float = WAIT_S) -> None:
         self._config, self._topic, self._wait_s = config, schemas_topic(prefix), wait_s
         self._known: dict[FrameId, dict[str, Any]] = {}
+        self._texts: dict[int, str] = {}
+        self._read: set[tuple[int, bytes]] = set()
         self._patient_at = 0.0
 
     def get(self, frame: FrameId) -> dict[str, Any]:
@@ -87,13 +89,23 @@ class SchemaReader:
         began_at = time.monotonic()
         deadline = began_at + (self._wait_s if began_at >= self._patient_at else 0.0)
         while True:
-            text = _read_topic(self._config, self._topic).get(frame.value)
+            text = self._text(frame.value)
             if text is not None:
                 return _parse(text)
             if time.monotonic() >= deadline:
                 self._patient_at = time.monotonic() + _PATIENT_AGAIN_S
                 raise UnknownSchemaError(f"schema {frame.value:016x} is not in the topic {self._topic}")
             time.sleep(_PAUSE_S)
+
+    def _text(self, number: int) -> str | None:
+        """Return the text of a schema; only where it is not known yet is the topic read, and only what is new in it."""
+        if number not in self._texts:
+            for offset, key, value in kafka.read_all(self._config, self._topic):
+                if key is not None and value is not None and (offset, key) not in self._read:
+                    found, text = _read_record(self._topic, offset, key, value)
+                    self._texts[found] = text
+                    self._read.add((offset, key))
+        return self._texts.get(number)
 
     def _registry(self) -> Registry:
         if not self._config.schema_registry_url:

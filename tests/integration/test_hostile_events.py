@@ -133,13 +133,5 @@ def test_fuzzed_messages_end_no_daemon_touch_no_other_table_and_a_new_snapshot_i
 def fresh(target: Target, round_: int, end: int) -> bool:
     """Whether the new snapshot of a round, and nothing else, is in the victim's table."""
     offsets = dict(target.connection.execute("SELECT topic, next_offset FROM ferryman.checkpoint").fetchall())
-    print(
-        "DEBUG",
-        offsets,
-        end,
-        states(target),
-        target.rows(),
-        target.connection.execute("select topic, order_key from ferryman.checkpoint").fetchall(),
-    )
     reached = any(topic.endswith(".t") and offset >= end for topic, offset in offsets.items())
     return reached and states(target)["public.t"][0] == "streaming" and {r[0] for r in target.rows()} == {round_, -1}

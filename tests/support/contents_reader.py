@@ -46,7 +46,7 @@ class Reader:
             self._over.set()
             thread.join(60)
 
-    def wait_for_news(self, seconds: float = 60) -> None:
+    def wait_for_news(self, seconds: float = 120) -> None:
         """Wait until the target shows a later state of the ledger than it does now."""
         seen, deadline = self._number, time.monotonic() + seconds
         with self._news:

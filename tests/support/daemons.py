@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: -P: a folder named `schemas` where the tests are called shadows nothing.
 FERRYMAN: Final = (sys.executable, "-P", "-m", "operate.main")
 #: Seconds that a daemon may take to end; the machine may be busy.
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 
 
 class Daemon:

@@ -13,6 +13,7 @@ from schemas.codec import BlockEncoder
 from schemas.errors import ContractError
 from schemas.fingerprint import crc64, schema_text
 from schemas.framing import Fingerprint, single_object
+from schemas.order import OrderKey
 from schemas.table import TableSchema
 from tests.unit.apply.histories import table
 
@@ -149,6 +150,22 @@ def test_a_blocked_table_looks_ahead_for_a_snapshot_past_everything_unreadable()
     assert not work.blocked
     batch = work.partition.take(10)
     assert (len(batch), batch.next_offset) == (2, 5)
+
+
+def test_a_word_of_completeness_that_came_before_the_table_was_blocked_still_holds() -> None:
+    topic = Topic()
+    topic.add(b"junk")
+    topic.publish(table(), 3, (Op.TRUNCATE, None, None), origin=Origin.OPENING)
+    topic.publish(table(), 4, insert(4))
+    work, reader = working(topic)
+    loaded = OrderKey(0, 4, 0, 0).pack()
+    work.note_loaded(loaded)
+    work.block("blocked", 10.0)
+
+    take_in(work, reader, topic.messages)
+
+    assert not work.blocked
+    assert work.partition.loaded == loaded
 
 
 def test_messages_of_an_earlier_fetch_are_ignored() -> None:
