@@ -31,7 +31,7 @@ demo-mysql: setup ## The same with MariaDB as the source
 	$(BIN)/ferryman demo --source mariadb $(ARGS)
 
 test: setup ## Run the tests, all but the slow ones
-	$(BIN)/pytest -m "not slow and not mysql" $(ARGS)
+	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile -m "not slow and not mysql" $(ARGS)
 
 test-mysql: setup ## Run the tests that need MySQL 9; on Debian as root the server is made
 	FERRYMAN_MYSQLD="$$(tests/mysql-tree)" CI=true $(BIN)/pytest -m "mysql and not slow" $(ARGS)
