@@ -53,7 +53,7 @@ class Options:
     folder: Path | None = None
     results: Path | None = None
     seconds: int = 60
-    timeout: int = 900
+    timeout: int = 1_800
     tables: int = 1_000
     kind: str = "postgresql"
 
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=60, help="how long changes go on in latency and many-tables")
     parser.add_argument("--server", choices=("mariadb", "mysql"), default="mariadb", help="of the cases with -mysql")
     parser.add_argument("--tables", type=int, default=1_000, help="how many there are in many-tables")
-    parser.add_argument("--timeout", type=int, default=900, help="seconds that a case may take for each repetition")
+    parser.add_argument("--timeout", type=int, default=1_800, help="seconds that a case may take for each repetition")
     parser.add_argument("--dir", type=Path, help="a stack that stays up between runs; default: one of its own")
     parser.add_argument("--results", type=Path, help=f"keep each result there; {ALL}: default {RESULTS.name}/")
     parser.add_argument("--json", action="store_true", help="print each document in one line")
