@@ -203,7 +203,7 @@ def _incidents(sql: Dialect) -> dict[int, list[Scene]]:
     grounded = "planes of cancelled flights are grounded, and the evening is withdrawn, in one transaction"
     return {
         7: [Scene("07:30", "JFK's thermometer was half a degree off: updates", (_CORRECT_WEATHER,))],
-        10: [Scene("10:30", "release of the application: new columns with defaults", sql.release)],
+        10: [Scene("10:30", "release of the application: new columns", sql.release)],
         13: [Scene("13:30", "airports are truncated and loaded again", reload)],
         14: [Scene("14:30", grounded, (_GROUND, _WITHDRAW))],
         15: [Scene("15:30", "the seven double entries are found: one of each pair goes", sql.remove_doubles)],

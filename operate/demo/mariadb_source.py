@@ -187,9 +187,10 @@ MARIADB = Dialect(
     departures=_departures,
     arrivals=_arrivals,
     cancellations=_cancellations,
+    # Without defaults: the log does not tell which value the rows got that were there, so their table would be copied anew.
     release=(
-        "ALTER TABLE public.flights ADD COLUMN cancelled boolean NOT NULL DEFAULT FALSE",
-        "ALTER TABLE public.planes ADD COLUMN status varchar(20) NOT NULL DEFAULT 'in service'",
+        "ALTER TABLE public.flights ADD COLUMN cancelled boolean",
+        "ALTER TABLE public.planes ADD COLUMN status varchar(20)",
     ),
     remove_doubles=_REMOVE_DOUBLES,
     put_on_record=f"INSERT INTO public.flights SELECT a.*, TRUE FROM ahead.flights a WHERE hour >= {WITHDRAWN_FROM}",
