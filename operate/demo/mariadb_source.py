@@ -187,7 +187,7 @@ MARIADB = Dialect(
     departures=_departures,
     arrivals=_arrivals,
     cancellations=_cancellations,
-    # Without defaults: the log does not tell which value the rows got that were there, so their table would be copied anew.
+    # Without defaults: the log does not tell which value older rows got, so their table would be copied anew.
     release=(
         "ALTER TABLE public.flights ADD COLUMN cancelled boolean",
         "ALTER TABLE public.planes ADD COLUMN status varchar(20)",
