@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 #: Environment variables of the example pipeline file, and the servers that they point to.
-EXPORTS = {"KAFKA": "kafka", "SOURCE_URL": "postgresql", "TARGET_URL": "target"}
+EXPORTS = {
+    "KAFKA": "kafka",
+    "SOURCE_URL": "postgresql",
+    "TARGET_URL": "target",
+    "MARIADB_URL": "mariadb",
+    "MYSQL_URL": "mysql",
+}
 
 Folder = Annotated[Path, typer.Option("--dir", help="The state folder: data, logs and ports of the servers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -33,7 +39,8 @@ def register(app: typer.Typer) -> None:
 def up(
     *,
     services: Annotated[
-        str, typer.Option("--with", help="Servers to start; postgresql is two: the source and the target.")
+        str,
+        typer.Option("--with", help="Servers to start: kafka, postgresql (two: source and target), mariadb, mysql."),
     ] = ",".join(DEFAULT_SERVICES),
     folder: Folder = Path(DEFAULT_FOLDER),
     json: Json = False,
@@ -63,7 +70,7 @@ def down(
 
 
 def env(*, folder: Folder = Path(DEFAULT_FOLDER)) -> None:
-    """Print shell exports of KAFKA, SOURCE_URL and TARGET_URL.
+    """Print shell exports of KAFKA, SOURCE_URL and TARGET_URL, and of MARIADB_URL and MYSQL_URL if they run.
 
     Example: [bold]eval "$(ferryman local env)"[/bold]
     """

@@ -15,6 +15,7 @@ import pymysql
 
 from capture.sources.mysql import catalog
 from capture.sources.mysql.forms import UnreadableValue
+from capture.sources.mysql.policy import Policy
 from operate.validate.compare import NOTHING, Entry, Id, Seen, Sum
 from operate.validate.mysql_rows import SORTED_ALIKE, MySQLTable, batches
 from operate.validate.origin import Refusal, target_shape
@@ -61,6 +62,7 @@ class MySQLOrigin:
     def __init__(self, pipeline: Pipeline, source: SourceConfig) -> None:
         assert pipeline.target is not None
         self._source, self._target = source, pipeline.target.conninfo
+        self._policy = Policy(infinity=source.zero_dates == "infinity", symbol=source.nul_characters == "symbol")
         self._tables: dict[tuple[str, str], MySQLTable] = {}
 
     def open(self) -> MySQLEnd:
@@ -73,7 +75,7 @@ class MySQLOrigin:
         database, name = postgres.parse_name(record.table)
         facts, rows, row_bytes = source.describe(database, name)
         theirs = target_shape(target, record)
-        table = described(facts, theirs, keyless=record.keyless)
+        table = described(facts, theirs, keyless=record.keyless, policy=self._policy)
         self._tables[database, name] = table
         key_types = tuple(column.type for k in table.key if (column := theirs.column(k)) is not None)
         alike = all(column.type.kind in SORTED_ALIKE for _, column in table.key_columns)
@@ -90,7 +92,7 @@ class MySQLOrigin:
         )
 
 
-def described(facts: TableFacts, target: Shape, *, keyless: bool) -> MySQLTable:
+def described(facts: TableFacts, target: Shape, *, keyless: bool, policy: Policy) -> MySQLTable:
     """Return a table's columns as far as they travel; raises Incompatible when the target lacks one.
 
     A generated column that the target does not have never travelled: not every server logs its values.
@@ -107,7 +109,7 @@ def described(facts: TableFacts, target: Shape, *, keyless: bool) -> MySQLTable:
     keyed = sorted((meta.key_position, meta.name) for meta, _ in pairs if meta.key_position is not None)
     key = () if keyless else tuple(name for _, name in keyed)
     metas, columns = zip(*pairs, strict=True)
-    return MySQLTable(facts.database, facts.table, metas, columns, key)
+    return MySQLTable(facts.database, facts.table, metas, columns, key, policy)
 
 
 def _sorted(target: Shape, key: tuple[str, ...]) -> bool:

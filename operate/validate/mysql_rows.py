@@ -15,8 +15,9 @@ from pymysql.cursors import SSCursor
 from apply.copy_lines import copy_lines
 from apply.types import renderer
 from capture.sources.mysql.forms import selected
+from capture.sources.mysql.policy import Policy
 from capture.sources.mysql.query import literal, select_list
-from capture.sources.mysql.values import converter
+from capture.sources.mysql.values import converter, is_vector
 from runtime.mysql import quote
 from schemas.copy_text import escape
 from schemas.table import Kind
@@ -45,13 +46,17 @@ _ASKABLE: Final = SORTED_ALIKE | {Kind.STRING, Kind.ENUM}
 
 @dataclass(frozen=True, slots=True)
 class MySQLTable:
-    """A table at the source: its columns as the catalog describes them and as they travel, in the same order."""
+    """A table at the source: its columns as the catalog describes them and as they travel, in the same order.
+
+    ``policy`` says what capture makes of values that PostgreSQL has no place for.
+    """
 
     database: str
     name: str
     metas: tuple[ColumnMeta, ...]
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    policy: Policy = Policy()
 
     @property
     def key_columns(self) -> list[tuple[ColumnMeta, Column]]:
@@ -62,11 +67,12 @@ class MySQLTable:
     @property
     def askable(self) -> bool:
         """Whether rows can be looked for by ids as PostgreSQL writes them."""
-        return bool(self.key) and all(column.type.kind in _ASKABLE for _, column in self.key_columns)
+        kinds = SORTED_ALIKE if self.policy.symbol else _ASKABLE
+        return bool(self.key) and all(column.type.kind in kinds for _, column in self.key_columns)
 
     def line(self) -> Callable[[Sequence[bytes | None]], list[bytes | None]]:
         """Return what makes COPY text of a row as the raw driver gives it."""
-        makers = [_maker(meta, column) for meta, column in zip(self.metas, self.columns, strict=True)]
+        makers = [_maker(meta, column, self.policy) for meta, column in zip(self.metas, self.columns, strict=True)]
 
         def made(row: Sequence[bytes | None]) -> list[bytes | None]:
             return [None if value is None else make(value) for make, value in zip(makers, row, strict=True)]
@@ -115,10 +121,10 @@ class MySQLTable:
         return [literal(meta, text.encode()) for (meta, _), text in zip(self.key_columns, one, strict=True)]
 
 
-def _maker(meta: ColumnMeta, column: Column) -> Callable[[bytes], bytes]:
+def _maker(meta: ColumnMeta, column: Column, policy: Policy) -> Callable[[bytes], bytes]:
     """Return what makes COPY text of a column's value as the select list gives it."""
-    form, convert, render = selected(meta), converter(column), renderer(column.type)
-    if column.type.kind in _TEXTS and column.source_type != "VECTOR":
+    form, convert, render = selected(meta), converter(column, policy), renderer(column.type)
+    if column.type.kind in (SORTED_ALIKE if policy.symbol else _TEXTS) and not is_vector(column):
         return escape if form is None else lambda value: escape(form(value))
 
     def make(value: bytes) -> bytes:

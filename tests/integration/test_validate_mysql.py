@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from capture.sources.mysql.policy import Policy
 from operate.validate import mysql_origin
 from operate.validate.crew import Crew
 from operate.validate.mysql_origin import MySQLOrigin
@@ -38,7 +39,9 @@ class Pair:
     def __init__(self, source: str, target: str) -> None:
         self.database = urlsplit(source).path[1:]
         settings = SimpleNamespace(conninfo=target)
-        self.origin = MySQLOrigin(SimpleNamespace(target=settings), SimpleNamespace(conninfo=source))
+        self.origin = MySQLOrigin(
+            SimpleNamespace(target=settings), SimpleNamespace(conninfo=source, zero_dates="keep", nul_characters="keep")
+        )
         self.crew = Crew(self.origin.open, lambda: target_end(target), 2)
         self.source = mysql.connect(source, program_name="test")
         self.target = psycopg.connect(target, autocommit=True)
@@ -203,6 +206,20 @@ def test_after_a_value_that_the_target_cannot_take_the_next_table_is_compared(pa
 
     assert not pair.crew.broken
     assert pair.compare("u") == (1, 0, 0, 0)
+
+
+def test_values_that_were_altered_by_choice_are_altered_here_too(pair: Pair) -> None:
+    pair.at_source(
+        "CREATE TABLE t (a varchar(9) PRIMARY KEY, d date, v varchar(9))",
+        "INSERT INTO t VALUES ('k', '0000-00-00', 'a\\0b'), ('\\0', '2026-00-00', NULL)",
+    )
+    pair.at_target("CREATE TABLE t (a varchar(9) PRIMARY KEY, d date, v varchar(9))")
+    pair.at_target("INSERT INTO t VALUES ('k', '-infinity', E'a\u2400b'), (E'\u2400', '-infinity', NULL)")
+    pair.origin._policy = Policy(infinity=True, symbol=True)
+    assert pair.compare() == (2, 0, 0, 0)
+
+    pair.at_target("UPDATE t SET d = '2026-01-01' WHERE a <> 'k'")
+    assert pair.compare() == (2, 0, 0, 1)
 
 
 def test_what_the_source_refuses_is_said_without_values(pair: Pair) -> None:
