@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from operate.validate.compare import Id
     from schemas.table import Column
 
+#: Values that PostgreSQL has no place for stay as they are.
+KEEP: Final = Policy()
+
 #: Rows taken from the driver at a time.
 _FETCH: Final = 2_000
 
@@ -56,7 +59,7 @@ class MySQLTable:
     metas: tuple[ColumnMeta, ...]
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    policy: Policy = Policy()
+    policy: Policy = KEEP
 
     @property
     def key_columns(self) -> list[tuple[ColumnMeta, Column]]:
