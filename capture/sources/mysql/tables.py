@@ -84,6 +84,11 @@ def unfit(facts: TableFacts, engine: str, kind: str) -> tuple[str, str] | None:
     if kind == "SYSTEM VERSIONED":
         return "it keeps versions of its rows, which the log shows as rows of their own", "exclude the table"
     for column in facts.columns:
+        if types.is_unmarked(column):
+            return (
+                f"column {column.name} has fractions of seconds in the format before MariaDB 10.1, which the log does "
+                "not tell from one without"
+            ), f"ALTER TABLE {name} FORCE; -- with mysql56_temporal_format = ON"
         if not types.is_known(column.data_type):
             return f"column {column.name} is of type {column.data_type}, which cannot be carried", "exclude the table"
         if column.charset is not None and not charsets.is_known(column.charset):

@@ -55,6 +55,11 @@ def is_known(data_type: str) -> bool:
     return data_type in _TYPES
 
 
+def is_unmarked(meta: ColumnMeta) -> bool:
+    """Whether the log does not say how large the column's values are: MariaDB's old times with fractions."""
+    return bool(meta.fsp) and "mariadb-5.3" in meta.column_type
+
+
 def _size(meta: ColumnMeta) -> tuple[int | None, int | None]:
     if meta.data_type == "decimal":
         return meta.precision, meta.scale
