@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 # Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
 ARGS ?=
 
-.PHONY: setup demo demo-mysql test test-mysql check fmt soak mutants bench lock clean help
+.PHONY: setup demo demo-mysql test test-mysql test-postgres-versions type-map check fmt soak mutants bench lock clean help
 
 setup: $(STAMP) ## Make .venv with everything; on Debian and Ubuntu as root also install Maven
 
@@ -35,6 +35,17 @@ test: setup ## Run the tests, all but the slow ones
 
 test-mysql: setup ## Run the tests that need MySQL 9; on Debian as root the server is made
 	FERRYMAN_MYSQLD="$$(tests/mysql-tree)" CI=true $(BIN)/pytest -m "mysql and not slow" $(ARGS)
+
+test-postgres-versions: setup ## Run the tests of the PostgreSQL source on every version that is supported
+	for version in $(POSTGRES_VERSIONS); do echo "PostgreSQL $$version"; \
+		FERRYMAN_TEST_POSTGRESQL_VERSION=$$version CI=true $(BIN)/pytest -q -m "not slow" $(SOURCE_TESTS) $(ARGS); done
+
+POSTGRES_VERSIONS ?= 14 15 16 17 18
+SOURCE_TESTS := tests/contract -k "not mysql and not mariadb" $(wildcard tests/integration/test_postgres_source_*.py) \
+	tests/integration/test_type_matrix.py
+
+type-map: setup ## Write the table of all types in docs/type-map.md from what a server shows
+	FERRYMAN_WRITE_TYPE_MAP=1 $(BIN)/pytest -q tests/integration/test_type_matrix.py -k document
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .
@@ -73,4 +84,4 @@ clean: ## Stop the local stack and delete everything that make and the tools mad
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | awk -F '\t' '{ printf "  %-24s %s\n", $$1, $$2 }'

@@ -35,6 +35,9 @@ _SETTINGS: Final = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "lc_monetary": "C",
+    "xmloption": "content",  # a document is content too
+    "array_nulls": "on",  # else a NULL in an array's text is the word
+    "quote_all_identifiers": "off",  # the spelling of types
     "search_path": "pg_catalog",
     "row_security": "off",  # a policy that hides rows becomes an error instead of missing rows
     "statement_timeout": "0",  # a copy takes as long as it takes; apply sets its own limit

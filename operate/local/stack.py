@@ -16,7 +16,7 @@ from operate.local.server import silent
 from runtime.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -52,11 +52,20 @@ ADDRESSES = ("kafka", "postgresql", "target", "mariadb", "mysql")
 class Stack:
     """Real servers in ``folder``. As a context manager: up on entry, down on exit; the data stays.
 
-    Every method may be called from any process and any number of times: the folder knows what runs.
+    Every method may be called from any process and any number of times: the folder knows what runs. ``majors`` gives
+    the major version of a PostgreSQL server by its name; the others are the newest.
     """
 
-    def __init__(self, folder: Path, services: Iterable[str] = DEFAULT_SERVICES, say: Say = silent) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        services: Iterable[str] = DEFAULT_SERVICES,
+        say: Say = silent,
+        *,
+        majors: Mapping[str, int] | None = None,
+    ) -> None:
         self.folder = folder.absolute()
+        self._majors = majors or {}
         self._say = say
         self._services = tuple(services)
         for service in self._services:
@@ -79,6 +88,8 @@ class Stack:
 
     def server(self, name: str) -> Server:
         """Return one server by name: kafka, postgresql (the source), target, mariadb or mysql."""
+        if major := self._majors.get(name):
+            return PostgreSQL(self.folder / name, self._say, major=major)
         return SERVERS[name](self.folder / name, self._say)
 
     def up(self) -> Self:

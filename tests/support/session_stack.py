@@ -15,6 +15,9 @@ BASE = Path(tempfile.gettempdir()) / f"ferryman-tests-{os.geteuid()}"
 
 OWNER = "owner"
 
+#: The major version of the source's PostgreSQL; without it the newest.
+VERSION = "FERRYMAN_TEST_POSTGRESQL_VERSION"
+
 
 class SessionStack:
     """The stack of this process. A server of it is replaced by the URL in FERRYMAN_TEST_<SERVICE>_URL."""
@@ -25,7 +28,8 @@ class SessionStack:
         self.folder = Path(tempfile.mkdtemp(dir=BASE))
         self.folder.chmod(0o711)
         Identity.of(os.getpid()).write(self.folder / OWNER)
-        self._stack = Stack(self.folder / "stack")
+        version = os.environ.get(VERSION)
+        self._stack = Stack(self.folder / "stack", majors={"postgresql": int(version)} if version else {})
 
     def address(self, name: str, *variables: str) -> str:
         """Return where the server is: the first of these variables that is set, else a server of our own."""

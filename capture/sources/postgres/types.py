@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 #: Oids from here on belong to objects that users or extensions made: another server may lack them.
 FIRST_USER_OID: Final = 16_384
 
+#: Types whose values name what one server has (a table, a role), or whose input reads nothing: elsewhere they are text.
+_TEXT_ELSEWHERE: Final = frozenset({
+    "regclass", "regcollation", "regconfig", "regdatabase", "regdictionary", "regnamespace", "regoper", "regoperator",
+    "regproc", "regprocedure", "regrole", "regtype", "aclitem",
+    "pg_node_tree", "pg_ndistinct", "pg_dependencies", "pg_mcv_list",
+})  # fmt: skip
+
 #: varchar, char and numeric store their modifier behind four bytes that once were a length word.
 _HEADER: Final = 4
 
@@ -62,11 +69,12 @@ class Mapping:
 def mapping(facts: TypeFacts) -> Mapping:
     """Return how the values of a type travel."""
     length, scale = _size(facts)
+    fallback = _fallback(facts)
     return Mapping(
         type=_value_type(facts),
         source_type=facts.name.upper(),
-        target_type=facts.spelling,
-        fallback_type=_fallback(facts),
+        target_type=fallback if _is_text_elsewhere(facts) else facts.spelling,
+        fallback_type=fallback,
         length=length,
         scale=scale,
     )
@@ -82,8 +90,12 @@ def _value_type(facts: TypeFacts) -> ValueType:
     return ValueType(_EXTENSION.get(facts.base_name, Kind.STRING) if facts.kind == "b" else Kind.STRING)
 
 
+def _is_text_elsewhere(facts: TypeFacts) -> bool:
+    return facts.base_namespace == "pg_catalog" and facts.base_name.removeprefix("_") in _TEXT_ELSEWHERE
+
+
 def _fallback(facts: TypeFacts) -> str:
-    if not facts.user_defined:
+    if not facts.user_defined and not _is_text_elsewhere(facts):
         return facts.base_spelling
     return "text[]" if facts.array else "text"
 
