@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka.admin import ConfigResource
 
 from runtime import kafka as clients
+from runtime import schema_store
 from runtime.errors import Refused, UnknownSchemaError, Unreachable
 from runtime.schema_store import SchemaReader, SchemaWriter
 from runtime.settings import KafkaConfig, SchemaRegistryConfig, TopicsConfig
@@ -90,6 +91,33 @@ def test_a_schema_that_no_broker_took_is_not_registered(broker, pipeline_name):
 def test_a_schema_that_is_nowhere_is_unknown(broker, pipeline_name):
     with pytest.raises(UnknownSchemaError, match="00000000000004d2 is not in the topic"):
         SchemaReader(broker, pipeline_name, wait_s=0).get(Fingerprint(1234))
+
+
+@pytest.mark.live
+def test_schemas_that_are_nowhere_are_not_waited_for_one_after_the_other(broker, pipeline_name, monkeypatch):
+    naps: list[float] = []
+    monkeypatch.setattr(schema_store.time, "sleep", naps.append)
+    reader = SchemaReader(broker, pipeline_name, wait_s=0.5)
+    with pytest.raises(UnknownSchemaError):
+        reader.get(Fingerprint(1))
+    waited = len(naps)
+    for number in range(2, 5):
+        with pytest.raises(UnknownSchemaError):
+            reader.get(Fingerprint(number))
+    assert len(naps) == waited > 0
+
+
+@pytest.mark.live
+def test_a_reader_checks_each_schema_once(broker, pipeline_name, monkeypatch):
+    checked: list[int] = []
+    check = schema_store._read_record
+    monkeypatch.setattr(schema_store, "_read_record", lambda *a: checked.append(a[1]) or check(*a))
+    writer, reader = SchemaWriter(broker, TopicsConfig(), pipeline_name), SchemaReader(broker, pipeline_name, wait_s=0)
+    first = writer.register("a", VALUE)
+    checked.clear()
+    reader.get(read_frame(first)[0])
+    reader.get(read_frame(writer.register("b", KEY))[0])
+    assert checked == [0, 1]
 
 
 @pytest.mark.live

@@ -67,6 +67,7 @@ class World:
         self.late_saves: list = []
         self.current_run = 0
         self.confirmed = 0
+        self.silence = 0  # topics that were made since the source last heard of us
         self._standing, self._folded = Positions(), 0
         self.quiet = False
         self.busy = False

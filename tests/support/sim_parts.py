@@ -121,7 +121,7 @@ class SimSource:
         self.world.go_on()
 
     def keep_alive(self) -> None:
-        """The simulation's source is patient."""
+        self.world.silence = 0
 
     def now(self) -> dict:
         return {"lsn": (len(self.db.log) + 1) * STEP}
@@ -234,6 +234,8 @@ class SimPublisher:
 
     def ensure_topic(self, topic: str) -> None:
         self.queues[topic]
+        self.world.silence += 1
+        self.world.counts["longest silence"] = max(self.world.counts["longest silence"], self.world.silence)
 
     def publish(self, topic: str, block: Block) -> None:
         self.queues[topic] += expand(rows_of(block))

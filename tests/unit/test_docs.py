@@ -13,6 +13,7 @@ from operate.main import COMMANDS
 from runtime import metrics
 from schemas.positions import Phase
 from schemas.table import Kind
+from tests.mutants.protocol import MUTANTS
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = [
@@ -129,6 +130,17 @@ def test_the_chunk_merge_explains_every_rule_in_order() -> None:
 
     assert [int(number) for number in re.findall(r"^\*\*(\d+)\. ", guide, re.MULTILINE)] == [*range(1, RULES + 1)]
     assert [guide.count(part) for part in ("*History*:", "*Code*:", "*Shown by*:")] == [RULES] * 3
+
+
+def test_the_chunk_merge_says_of_every_rule_which_live_test_needs_it() -> None:
+    section = text("docs/snapshot-merge.md").partition("## On a live server")[2]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    rows = [row for row in cells if row[0].isdigit()]
+
+    assert [int(number) for number, *_ in rows] == [*range(1, RULES + 1)]
+    assert [number for number, live, _, otherwise in rows if not live and not otherwise] == []
+    live_mutants = {str(m.rule) for m in MUTANTS if m.rule and not m.test.startswith("tests/unit/")}
+    assert {number for number, _, cross, _ in rows if cross} == live_mutants
 
 
 def test_the_chunk_merge_names_every_mutant_and_no_other() -> None:

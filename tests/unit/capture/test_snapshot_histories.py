@@ -53,6 +53,10 @@ def test_every_random_history_with_crashes_ends_equal_and_is_consistent_at_every
     assert counts["checks"] > 20 * HISTORIES
 
 
+def test_the_source_hears_of_a_capture_that_looks_at_its_tables_before_it_reads_the_stream():
+    assert play(1).counts["longest silence"] == 1
+
+
 def test_histories_hold_when_huge_transactions_outgrow_what_may_be_tracked_and_listed(monkeypatch):
     monkeypatch.setattr(engine, "EVENTS_TRACKED", 3)
     monkeypatch.setattr(engine, "KEYS_LISTED", 1)
