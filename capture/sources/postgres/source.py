@@ -202,7 +202,7 @@ class PostgresSource:
         deadline = time.monotonic() + max_wait_s
         while True:
             with readable():
-                stream.drain(assembler, max_rows)
+                stream.gather(assembler, max_rows)
             if assembler.rows >= max_rows or (assembler.between and assembler.news):
                 break
             left_s = deadline - time.monotonic()
