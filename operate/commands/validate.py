@@ -45,10 +45,10 @@ def validate(
 ) -> None:
     """Compare all rows of source and target, while changes flow. Exits 0 when they are equal, 1 when not.
 
-    Both servers hash their own rows; rows travel nowhere (MySQL's and MariaDB's are hashed at the target). What differs
-    is looked at again once the changes that were on their way have arrived, so that only real differences count, exactly
-    to the row. With --repair these rows are written, deleted or replaced in the target while apply waits, and the table
-    is compared again.
+    Both servers hash their own rows; rows travel nowhere (MySQL's and MariaDB's are hashed at the target). What
+    differs is looked at again once the changes that were on their way have arrived, so that only real differences
+    count, exactly to the row. With --repair these rows are written, deleted or replaced in the target while apply
+    waits, and the table is compared again.
 
     Example: [bold]ferryman validate shop.yaml --tables 'public.order*'[/bold]
     """
