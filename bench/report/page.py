@@ -33,8 +33,9 @@ rate: nothing watches meanwhile.
 
 **The peer** is Debezium on Kafka Connect, on the newest Java here, tuned as its documentation says: batches of 16,384
 and queues of 65,536, lz4, two snapshot threads, sink batches of 10,000 with reduction buffer and `unnest`, short waits,
-no context headers, no statistics; Avro with schemas registered beforehand (`auto-register=false`) and JSON; tombstones
-are filtered out before the sink. Its best figure counts. With its default tombstones it is shown beside, never counted.
+no context headers, no statistics; tombstones are filtered out before the sink. It writes Avro with schemas registered
+beforehand (`auto-register=false`), JSON with the schema in each message (its sink needs that), and where no sink
+follows also plain JSON. Its best figure counts. With its default tombstones it is shown beside, never counted.
 
 **The limit** is what PostgreSQL does with the same rows when nobody transforms them.
 """
@@ -75,7 +76,7 @@ def _summary(documents: Sequence[Document]) -> str:
 
 
 def _case(document: Document) -> str:
-    parts = [f"## {document['case']}", _circumstances(document)]
+    parts = [f"## {_case_title(document)}", _circumstances(document)]
     if "failed" in document:
         parts.append(f"**Failed:** {document['failed']}")
     if any("p99_ms" in one for one in document["subjects"]):
@@ -91,10 +92,14 @@ def _circumstances(document: Document) -> str:
     machine = document["machine"]
     versions = {"Python": machine["python"]} | machine["libraries"] | machine.get("versions", {})
     rows = f"{document['rows']:,} rows of `{document['table']}`. " if document["rows"] else ""
-    return (
-        f"{rows}{machine['cpus']} cores of {machine['cpu']}, {machine['memory_mb']:,} MB; load before: "
-        f"{machine['load_before']}. " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
-    )
+    runs = max((one["repetitions"] for one in document["subjects"]), default=0)
+    parts = [
+        f"{rows}{runs} run{'' if runs == 1 else 's'} of each.",
+        f"{machine['cpus']} cores of {machine['cpu']}, {machine['memory_mb']:,} MB;",
+        f"load before: {machine['load_before']}.",
+        ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
+    ]
+    return " ".join(parts)
 
 
 def _rates(document: Document) -> str:
@@ -149,8 +154,12 @@ def _growth(document: Document, one: Mapping[str, Any]) -> str:
 
 
 def _title(document: Document, one: Mapping[str, Any]) -> str:
+    return f"{_case_title(document)}{_setting(one)}"
+
+
+def _case_title(document: Document) -> str:
     table_name = "" if document["table"] in ("standard", document["case"]) else f" of {document['table']}"
-    return f"{document['case']}{table_name}{_setting(one)}"
+    return f"{document['case']}{table_name}"
 
 
 def _label(one: Mapping[str, Any]) -> str:
