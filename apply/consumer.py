@@ -240,7 +240,10 @@ def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]
         "session.timeout.ms": session_timeout_ms,
         "heartbeat.interval.ms": max(session_timeout_ms // 3, 100),
         "max.poll.interval.ms": max(3_600_000, session_timeout_ms),  # one statement at the target may take that long
-        "fetch.message.max.bytes": 4 * 1024 * 1024,
+        # Compressed: a megabyte of small rows may be a hundred thousand messages, and the client keeps more of each
+        # than its bytes.
+        "fetch.message.max.bytes": 1024 * 1024,
+        "queued.min.messages": 50_000,
         # A queue that was full is looked at again soon: by default the client would starve us for most of a second.
         "fetch.queue.backoff.ms": 10,
         "enable.partition.eof": False,

@@ -31,6 +31,7 @@ _NULL, _PRESENT = 0, 2
 _ONE_BYTE, _ORDER_LENGTH = 2, 2 * ORDER_KEY_BYTES
 _IS_OP: Final = np.zeros(256, np.bool_)
 _IS_OP[[ord(op.value) for op in Op]] = True
+_ORIGINS: Final = {origin.value.encode(): i for i, origin in enumerate(ORIGINS)}
 _read_names = row_reader({"type": "array", "items": "string"})
 
 
@@ -107,7 +108,7 @@ class TailReader:
                     _require(walk.byte(at) == _PRESENT)
                     committed_us, at = walk.longs(at + 1)
                 else:
-                    at = walk.longs(at)[1] if field.avro == "long" else _skip_optional_long(walk, at)
+                    at = walk.skip_longs(at) if field.avro == "long" else _skip_optional_long(walk, at)
         return origins, committed_us, at
 
 
@@ -126,7 +127,7 @@ def _skip_names(walk: Walk, at: Ints, fields: list[_Field]) -> Ints:
             _, end = field.read(first, end)
     except CORRUPT:
         raise Unserved from None
-    if (at + end > walk.ends).any() or (walk.fixed(at, end) != np.frombuffer(first, np.uint8, end)).any():
+    if not walk.same(at, first[:end]):
         raise Unserved
     return at + end
 
@@ -134,10 +135,15 @@ def _skip_names(walk: Walk, at: Ints, fields: list[_Field]) -> Ints:
 def _read_origins(walk: Walk, at: Ints) -> tuple[Ints, Ints]:
     """Read ``source.snapshot``: a union whose text comes before null."""
     _require(walk.byte(at) == _NULL)
+    if len(at):
+        size = int(walk.byte(at[:1] + 1)[0])
+        first = walk.message(0, int(at[0]) + 1)[: 1 + size // 2]
+        number = _ORIGINS.get(first[1:], -1)
+        if number >= 0 and size == 2 * (len(first) - 1) and walk.same(at + 1, first):
+            return np.full(len(at), number, np.int64), at + 1 + len(first)
     texts, after = walk.texts(at + 1)
     encoded = texts.dictionary_encode()
-    known = {origin.value.encode(): i for i, origin in enumerate(ORIGINS)}
-    numbers = [known.get(text, -1) for text in encoded.dictionary.to_pylist()]
+    numbers = [_ORIGINS.get(text, -1) for text in encoded.dictionary.to_pylist()]
     origins = np.array(numbers, np.int64)[encoded.indices.to_numpy()]
     _require(origins >= 0)
     return origins, after
@@ -149,8 +155,8 @@ def _skip_optional_long(walk: Walk, at: Ints) -> Ints:
     after = at + 1
     there = branch == _PRESENT
     if there.all():
-        return walk.longs(after)[1]
-    after[there] = walk.longs(after[there])[1]
+        return walk.skip_longs(after)
+    after[there] = walk.skip_longs(after[there])
     return after
 
 

@@ -76,6 +76,24 @@ class Walk:
             self._add_ninth_and_tenth(zigzag, after, longer)
         return _signed(zigzag), after
 
+    def skip_longs(self, at: Ints) -> Ints:
+        """Return the positions after integers, whatever they are."""
+        stops = ~self._word(at) & _TOPS
+        if not stops.all():  # nine or ten bytes: seldom, and they must be looked at
+            return self.longs(at)[1]
+        return at + (np.bitwise_count(stops ^ (stops - _ONE)).astype(np.int64) >> 3)
+
+    def same(self, at: Ints, wanted: bytes) -> bool:
+        """Return whether these bytes stand at every position, within the message that begins before it."""
+        if (at + len(wanted) > self.ends).any():
+            return False
+        for i in range(0, len(wanted), 8):
+            piece = wanted[i : i + 8]
+            mask = np.uint64((1 << 8 * len(piece)) - 1)
+            if ((self._words[at + i] & mask) != np.uint64(int.from_bytes(piece, "little"))).any():
+                return False
+        return True
+
     def texts(self, at: Ints) -> tuple[pa.BinaryArray, Ints]:
         """Read strings or bytes; return them and the positions after them."""
         starts, ends = self.text_places(at)
