@@ -217,17 +217,15 @@ class TopicConsumer:
 
 
 def _by_partition(messages: list[Message]) -> dict[PartitionId, list[Message]]:
-    # A message that is no error has a topic and a partition.
-    named = cast(
-        "Iterable[tuple[str, int]]", zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
-    )
-    places = list(map(PartitionId._make, named))
+    # Plain tuples: to make a named one of each message would cost more than all else that is done with it here.
+    places = list(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True))
+    found: dict[Any, list[Message]] = {}
     if places and places.count(places[0]) == len(places):
-        return {places[0]: messages}
-    found: dict[PartitionId, list[Message]] = {}
-    for place, message in zip(places, messages, strict=True):
-        found.setdefault(place, []).append(message)
-    return found
+        found[places[0]] = messages
+    else:
+        for place, message in zip(places, messages, strict=True):
+            found.setdefault(place, []).append(message)
+    return {PartitionId(*place): own for place, own in found.items()}
 
 
 def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]:

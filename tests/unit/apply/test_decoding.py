@@ -7,12 +7,13 @@ import pytest
 from apply import decoding
 from apply.decoding import Decoding
 from apply.events import EventReader
+from apply.work import Work
 from runtime.errors import Unreachable
 from tests.unit.apply.histories import table
 from tests.unit.apply.test_events import Topic, insert, working
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -50,21 +51,20 @@ def test_many_messages_give_the_same_events(topic: Topic, beside: Decoding, monk
     assert one.to_received() == other.to_received()
 
 
-def test_what_was_read_before_a_rewind_is_not_wanted_any_more(topic: Topic, beside: Decoding) -> None:
-    for happens in (
-        lambda work: work.rewind(),
-        lambda work: work.block("blocked", 10.0),
-        lambda work: setattr(work, "started", False),
-    ):
-        work, _ = working(topic)
-        work.started = True
-        reading = beside.begin(work, topic.messages)
-        assert reading.is_wanted
+@pytest.mark.parametrize("happens", [Work.rewind, lambda work: work.block("blocked", 10.0)], ids=["rewound", "blocked"])
+def test_what_was_read_is_not_wanted_by_a_partition_that_begins_anew(
+    topic: Topic, beside: Decoding, happens: Callable[[Work], None]
+) -> None:
+    work, _ = working(topic)
+    work.started = True
+    reading = beside.begin(work, topic.messages)
+    assert reading.is_wanted
 
-        happens(work)
-        work.started = work.started or work.blocked or work.partition.rewinds > 1
+    happens(work)
+    assert not reading.is_wanted
+    work.started = True
 
-        assert not reading.is_wanted
+    assert not reading.is_wanted
 
 
 def test_trouble_with_a_schema_is_told_where_the_events_are_asked_for(topic: Topic) -> None:
