@@ -225,6 +225,7 @@ def _ewkb(stored: bytes) -> bytes:
     return wkb if srid == bytes(4) else wkb[:4] + bytes([wkb[4] | 0x20]) + srid + wkb[5:]
 
 
+@pytest.mark.slow
 def test_all_characters_of_every_character_set_are_what_the_server_takes_them_for(matrix):
     with closing(mysql.connect(matrix[0], program_name="test")) as session, session.cursor() as cursor:
         cursor.execute("SELECT CHARACTER_SET_NAME, MAXLEN FROM information_schema.CHARACTER_SETS")
