@@ -13,21 +13,22 @@ if TYPE_CHECKING:
 
     from bench.process import Process
 
-#: Seconds between two looks: what a child uses after the last look before its end is lost.
-_INTERVAL_S = 0.1
+#: Seconds between two looks. Each reads the table of all processes, on the cores that are measured.
+_INTERVAL_S = 0.25
 
 
 class Usage:
     """Watches processes while the context lasts: CPU time since they were started, resident memory at its highest.
 
-    Memory is the sum of a tree's resident set sizes, pages that its processes share counted in each.
+    What ended children used counts as soon as their parent has collected them. Memory is the sum of a tree's resident
+    set sizes, pages that its processes share counted in each.
     """
 
     def __init__(self, *processes: Process, from_now: bool = False) -> None:
         self._from_now = from_now
         self._roots = {process.name: psutil.Process(process.pid) for process in processes}
-        self._cpu: dict[int, float] = {}
-        self._first: dict[int, float] = {}
+        self._cpu_s: dict[str, float] = {}
+        self._before_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         #: CPU seconds (user and system) at the call of :meth:`mark_begin`.
@@ -38,7 +39,7 @@ class Usage:
     def __enter__(self) -> Self:
         self._look()
         if self._from_now:
-            self._first = dict(self._cpu)
+            self._before_s = sum(self._cpu_s.values())
         self._thread.start()
         return self
 
@@ -56,8 +57,8 @@ class Usage:
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds (user and system) of all that was ever seen; with ``from_now``, since the context began."""
-        return sum(seconds - self._first.get(pid, 0.0) for pid, seconds in self._cpu.copy().items())
+        """CPU seconds (user and system) up to the last look; with ``from_now``, since the context began."""
+        return sum(self._cpu_s.values()) - self._before_s
 
     @property
     def peak_mb(self) -> float:
@@ -70,12 +71,12 @@ class Usage:
 
     def _look(self) -> None:
         for name, root in self._roots.items():
-            resident = 0
+            resident, cpu_s = 0, 0.0
             for process in _tree(root):
                 with suppress(psutil.Error):
-                    times, memory = process.cpu_times(), process.memory_info()
-                    self._cpu[process.pid] = times.user + times.system
-                    resident += memory.rss
+                    cpu_s += sum(process.cpu_times()[:4])  # its own and its collected children's, user and system
+                    resident += process.memory_info().rss
+            self._cpu_s[name] = max(self._cpu_s.get(name, 0.0), cpu_s)
             self.peaks_mb[name] = max(self.peaks_mb.get(name, 0.0), resident / (1 << 20))
 
 
