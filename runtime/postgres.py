@@ -105,7 +105,7 @@ _HINTS: Final = (
     ("no password supplied", True, "give a password: `password: ${env:NAME}` beside the url"),
     ("no pg_hba.conf entry", True, "let this host, user and database in, in the server's pg_hba.conf"),
     ("root certificate file", True, "add sslrootcert=/path/to/ca.pem (or sslrootcert=system) to the url"),
-    ("certificate verify failed", True, "add sslrootcert=/path/to/ca.pem of the server's authority to the url"),
+    ("certificate verify failed", True, "give sslrootcert=/path/to/ca.pem of its authority; renew it if it expired"),
     ("does not match host name", True, "use the name that the server's certificate carries"),
     ("server does not support SSL", True, "turn TLS on at the server; `tls: insecure` accepts plaintext"),
     ("permission denied", True, "grant the role what the message names"),

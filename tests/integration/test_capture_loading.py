@@ -106,7 +106,8 @@ STORIES: dict[str, tuple[str, list[str]]] = {
 }
 
 #: Where the snapshot stands still: nothing read yet, with the first chunk read, and with some published.
-PLACES = ["capture.opened=stop@1", "capture.chunk_read=stop@1", "capture.chunk_published=stop@3"]
+OPENED, READ, PUBLISHED = "capture.opened=stop@1", "capture.chunk_read=stop@1", "capture.chunk_published=stop@3"
+PLACES = [pytest.param(OPENED, marks=pytest.mark.slow), pytest.param(READ, marks=pytest.mark.slow), PUBLISHED]
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,7 @@ def test_whatever_happens_to_tables_in_the_middle_of_their_snapshots_arrives(sha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [OPENED, READ, PUBLISHED])
 @pytest.mark.parametrize("name", STORIES)
 def test_what_happens_to_a_table_in_the_middle_of_its_snapshot_arrives(shared: Sweep, name: str, place: str) -> None:
     table, statements = STORIES[name]
@@ -190,7 +191,7 @@ def test_a_rewrite_in_the_middle_of_a_snapshot_is_told_of_and_a_resync_mends_it(
             target.execute("ALTER TABLE rewritten ALTER v TYPE varchar(3)")
 
 
-@pytest.mark.parametrize("place", ["capture.chunk_read=stop@1", "capture.chunk_published=stop@1"])
+@pytest.mark.parametrize("place", [READ, pytest.param("capture.chunk_published=stop@1", marks=pytest.mark.slow)])
 def test_a_keyless_snapshot_that_is_begun_anew_after_a_kill_holds_every_row_once(shared: Sweep, place: str) -> None:
     with loading(shared, {"again": KEYLESS}, place) as (setting, source):
         run(source, (text.replace("{t}", "again") for text in CHANGE_KEYLESS))
@@ -202,7 +203,7 @@ def test_a_keyless_snapshot_that_is_begun_anew_after_a_kill_holds_every_row_once
 
 
 def test_one_table_is_copied_anew_while_the_others_stream_on(shared: Sweep) -> None:
-    with loading(shared, {"copied": KEYED}, PLACES[0]) as (setting, source):
+    with loading(shared, {"copied": KEYED}, OPENED) as (setting, source):
         setting.pipeline.capture.thaw()
         setting.pipeline.caught_up()
         with psycopg.connect(setting.pipeline.source) as owner:

@@ -46,7 +46,12 @@ class World:
             for name in extensions:
                 connection.execute(f"CREATE EXTENSION {name}".encode())
         source.run(USER_TYPES)
-        self.cases = cases({sql: knows(source.conn, sql, values[0]) for sql, values in TYPES.items()})
+        self.cases = cases(
+            {
+                sql: knows(source.conn, sql, values[0]) and (sql != "xml" or knows(target, sql, values[0]))
+                for sql, values in TYPES.items()
+            }
+        )
         columns = ", ".join(f"c{i} {case.sql}" for i, case in enumerate(self.cases))
         source.run(f"CREATE TABLE t (id int PRIMARY KEY, {columns})")
         self.role = f"h_{source.name[-8:]}"

@@ -15,7 +15,7 @@ BASE = Path(tempfile.gettempdir()) / f"ferryman-tests-{os.geteuid()}"
 
 OWNER = "owner"
 
-#: The major version of the source's PostgreSQL; without it the newest.
+#: The major version of both PostgreSQL servers, with all that PostgreSQL's own build has; without it the newest.
 VERSION = "FERRYMAN_TEST_POSTGRESQL_VERSION"
 
 
@@ -29,7 +29,8 @@ class SessionStack:
         self.folder.chmod(0o711)
         Identity.of(os.getpid()).write(self.folder / OWNER)
         version = os.environ.get(VERSION)
-        self._stack = Stack(self.folder / "stack", majors={"postgresql": int(version)} if version else {})
+        majors = dict.fromkeys(("postgresql", "target"), int(version)) if version else {}
+        self._stack = Stack(self.folder / "stack", majors=majors)
 
     def address(self, name: str, *variables: str) -> str:
         """Return where the server is: the first of these variables that is set, else a server of our own."""
