@@ -57,6 +57,10 @@ class Options:
     tables: int = 1_000
     kind: str = "postgresql"
 
+    def rows_of(self, case: str) -> int:
+        """Return how many rows a case has: its own number unless another was asked for; 0 where time is the measure."""
+        return (self.rows or CASES[case]) if CASES[case] else 0
+
 
 def parse(arguments: Sequence[str]) -> Options:
     """Return the options; faults end the program with status 2."""

@@ -48,9 +48,7 @@ def run(rig: Rig, options: Options, keep: Callable[[Result], None]) -> Iterator[
 def _measured(rig: Rig, cases: Pass, options: Options) -> dict[str, Result]:
     described = machine() | {"versions": rig.versions}
     results = {
-        case: Result(
-            case, options.rows or asked.CASES[case], machine=described, table=case if case in TABLES else options.table
-        )
+        case: Result(case, options.rows_of(case), machine=described, table=case if case in TABLES else options.table)
         for case in cases
     }
     _guarded(results, rig, options)

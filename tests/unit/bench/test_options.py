@@ -22,6 +22,21 @@ def test_everything_for_the_page_is_kept_and_has_its_growth() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (["snapshot"], {"snapshot": 1_000_000, "big-transaction": 2_000_000, "latency": 0}),
+        (["all", "--rows", "5000"], {"snapshot": 5000, "big-transaction": 5000, "latency": 0}),
+    ],
+)
+def test_rows_that_are_asked_for_are_those_of_every_case_that_has_rows(
+    arguments: list[str], rows: dict[str, int]
+) -> None:
+    asked = options.parse(arguments)
+
+    assert {case: asked.rows_of(case) for case in rows} == rows
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["no-such-case"],
