@@ -78,7 +78,7 @@ class Pipeline:
         kind = urlsplit(source).scheme
         document = {
             "pipeline": name,
-            "kafka": {"bootstrap_servers": brokers},
+            "kafka": {"bootstrap_servers": brokers} | settings.get("kafka", {}),
             "source": {"type": kind, "url": source} | SETTINGS["source"] | settings.get("source", {}),
             "target": {"url": target},
             "capture": SETTINGS["capture"] | settings.get("capture", {}),

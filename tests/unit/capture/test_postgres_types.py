@@ -45,6 +45,14 @@ def test_built_in_types_travel_as_their_kind(name, kind):
     assert mapping(built_in(name)).type == ValueType(kind)
 
 
+@pytest.mark.parametrize("name", ["regclass", "regrole", "aclitem"])
+def test_what_names_things_of_one_server_is_text_on_the_target(name):
+    one, many = mapping(built_in(name)), mapping(replace(built_in(f"_{name}", spelling=f"{name}[]"), array=True))
+
+    assert (one.target_type, one.fallback_type) == ("text", "text")
+    assert (many.target_type, many.fallback_type) == ("text[]", "text[]")
+
+
 def test_a_numeric_travels_at_its_scale_when_avro_can_say_it():
     assert mapping(numeric(10, 2)).type == ValueType(Kind.DECIMAL, precision=10, scale=2)
     assert mapping(numeric(10, 2)).length == 10
