@@ -191,8 +191,11 @@ def test_rows_that_go_with_their_partition_are_a_loss(db, statement):
         assert "moved or removed rows" in read_all(source).lost[f"{db.database}.p"]
 
 
-def test_a_great_transaction_comes_in_parts_that_do_not_end_it(t):
+@pytest.mark.parametrize("compressed", ["OFF", "ON"])
+def test_a_great_transaction_comes_in_parts_that_do_not_end_it(t, mysql_kind, compressed):
     with started(t.source()) as source:
+        if mysql_kind == "mysql":
+            t.run(f"SET SESSION binlog_transaction_compression = {compressed}")
         t.run("BEGIN")
         for start in range(10, 5010, 500):
             t.run("INSERT INTO t VALUES " + ", ".join(f"({i}, 'v')" for i in range(start, start + 500)))

@@ -6,8 +6,9 @@ transaction ends with its XID or COMMIT, or with its one statement.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from capture.runs import RunBuilder
 from capture.source import Batch, SourceError
@@ -20,13 +21,13 @@ from schemas.block import Transaction
 from schemas.columnar.encode import FEWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from capture.runs import Run
     from capture.sources.mysql.binlog import Gtid, Header
+    from capture.sources.mysql.following import Followed, Follower
     from capture.sources.mysql.positions import Standing
     from schemas.columnar.block import AnyBlock
-    from schemas.table import TableSchema
 
 _MICROSECONDS: Final = 1_000_000
 _OFFSETS: Final = 1 << 32
@@ -34,52 +35,22 @@ _REPORT: Final = "report it, with the server's version"
 
 PARTIAL = "a row of it was logged without all its columns (binlog_row_image is not FULL, or was not for a session)"
 PARTIAL_JSON = "a row of it was logged with differences of JSON values alone (binlog_row_value_options = PARTIAL_JSON)"
+OUTDATED = "a column was added with a value for older rows, and altered again before we could see which"
 UNFINISHED_ROLLBACK = "a transaction was rolled back in part, and the log has its rows nevertheless"
 FOREIGN_XA = "an XA transaction was committed whose rows were logged before capture began to read"
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A table version of the stream.
-
-    ``lost`` says why what was published of the table before no longer holds, ``unreadable`` why none of its rows can be
-    read; then there is no ``reading``.
-    """
-
-    name: str
-    reading: Reading | None = None
-    lost: str | None = None
-    unreadable: str | None = None
-
-
-class Follower(Protocol):
-    """Who knows the tables: :class:`capture.sources.mysql.versions.Versions`, or a test."""
-
-    def follow(self, body: bytes) -> Followed | None:
-        """Return the version of a table that the log announces; None for a table that is none of ours."""
-
-    def altered(self) -> None:
-        """A statement of the log may have changed tables: the catalog is to be asked again."""
-
-    def truncated(self, effect: ddl.Effect) -> tuple[str, TableSchema] | None:
-        """Return the name and version of a table of ours that was emptied."""
-
-    def concerned(self, effect: ddl.Effect) -> list[str]:
-        """Return the names of tables of ours that a statement concerns."""
-
-    def replaced(self, effect: ddl.Effect, at: str) -> None:
-        """A table was dropped, renamed or made anew: its rows are none of ours until it was looked at again."""
-
-    def all_names(self) -> list[str]:
-        """Return the names of all tables of ours."""
-
-
 class Assembler:
-    """Feed it every event; :meth:`take` what has come of them. Blocks go by column from ``fewest`` rows on."""
+    """Feed it every event; :meth:`take` what has come of them. Blocks go by column from ``fewest`` rows on.
+
+    A compressed transaction stops at ``most`` rows, until :meth:`pump`.
+    """
 
     def __init__(self, standing: Standing, follower: Follower, fewest: int = FEWEST) -> None:
         self._fewest = fewest
         self.rows = 0
+        self.most = sys.maxsize
+        self._inner: Iterator[tuple[Header, bytes]] = iter(())
         self.standing = standing
         self.news = False
         self._follower = follower
@@ -236,11 +207,20 @@ class Assembler:
         self.news = True
 
     def _payload(self, _head: Header, body: bytes) -> None:
-        """A whole transaction in one event; its own events do not move the place."""
-        for inner, data in payload.events(payload.payload(body)):
+        """A whole transaction in one event."""
+        self._inner = payload.events(payload.payload(body))
+        self.pump()
+
+    def pump(self) -> None:
+        """Go on with a compressed transaction while there is room for rows; its own events do not move the place."""
+        for inner, data in self._inner:
             handler = self._handlers.get(inner.kind)
             if handler is not None:
                 handler(inner, data)
+            if self.rows >= self.most:
+                return
+        if self._gtid is None:
+            self._settle()
 
     def _query(self, head: Header, body: bytes) -> None:
         query = binlog.query(head.kind, body)
@@ -270,10 +250,12 @@ class Assembler:
                 self._truncate(effect)
             elif effect.kind is ddl.Kind.REPLACED:
                 self._follower.replaced(effect, str(self._begin_place))
-            else:
+            elif effect.kind is ddl.Kind.RESHUFFLED:
                 for name in self._follower.concerned(effect):
                     self._lose(name, "a statement moved or removed rows that the log does not have (ALTER TABLE)")
-        self._follower.altered()
+            else:
+                for name in self._follower.outdated(effect, self._begin_place):
+                    self._lose(name, OUTDATED)
         self.revise()
         if not self._begun and not query.text.rstrip().upper().endswith(b"START TRANSACTION"):
             self._commit()

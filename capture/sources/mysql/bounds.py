@@ -30,7 +30,7 @@ def cut(
     conn: Connection[Any], table: FoundTable, *, mariadb: bool, chunk_rows: int, chunk_bytes: int
 ) -> tuple[Plan, int, int | None] | None:
     """Return the plan, the number of chunks and the estimated number of rows; None when the table is gone."""
-    facts = catalog.describe(conn, table.namespace, table.table, mariadb=mariadb)
+    facts = catalog.describe_held(conn, table.namespace, table.table, mariadb=mariadb)
     size = rows(conn, _SIZE, table.namespace, table.table)
     if facts is None or not size:
         return None

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pymysql
+from pymysql.constants import ER
 
 from capture.sources.mysql import types
 from capture.sources.mysql.column_meta import ColumnMeta, refined
+from capture.sources.mysql.defaults import Unknown, older_rows_have
 from capture.sources.mysql.server import rows
+from runtime.mysql import quote
 from schemas.table import TableSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pymysql.connections import Connection
 
@@ -21,13 +27,13 @@ if TYPE_CHECKING:
 class ColumnFacts:
     """What the catalog alone knows of a column.
 
-    ``default`` is its constant default as text, None where it has none. ``filled``: rows that are older than the column
-    got values that no constant tells (an expression, a number counted up, another column).
+    ``missing`` is the value of rows that are older than the column; ``told`` is False where the catalog cannot tell it
+    (an expression, a number counted up, another column).
     """
 
     comment: str | None
-    default: str | None
-    filled: bool
+    missing: str | None
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,10 @@ def version(found: TableFacts, connector: str, logged: Sequence[ColumnMeta] | No
     made = []
     for meta in columns:
         facts = found.facts.get(meta.name)
-        made.append(replace(types.column(meta), comment=facts.comment if facts else None))
+        column = types.column(meta)
+        if facts is not None:
+            column = replace(column, comment=facts.comment, missing=facts.missing)
+        made.append(column)
     schema = TableSchema(
         namespace=found.database,
         name=found.table,
@@ -74,6 +83,14 @@ def version(found: TableFacts, connector: str, logged: Sequence[ColumnMeta] | No
 def _plain(logged: ColumnMeta) -> ColumnMeta:
     """Return a column of the log as the catalog would spell it: a year has a sign there that nobody declared."""
     return replace(logged, unsigned=False) if logged.data_type == "year" else logged
+
+
+class TableRows(NamedTuple):
+    """A table's rows of the catalog's columns."""
+
+    database: str
+    table: str
+    columns: list[tuple[Any, ...]]
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
@@ -94,11 +111,40 @@ _COMMENTS: Final = """
 SELECT TABLE_NAME, TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME IN ({names})"""
 
 _NAMES_AT_ONCE: Final = 500
+#: The table, or its database, is not there.
+_NO_TABLE: Final = (ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR, ER.BAD_TABLE_ERROR)
 
 
 def describe(conn: Connection[Any], database: str, table: str, *, mariadb: bool) -> TableFacts | None:
     """Return a table as it is now; None when it is gone. Raises the driver's errors."""
     return describe_all(conn, database, [table], mariadb=mariadb).get(table)
+
+
+@contextmanager
+def held(conn: Connection[Any], database: str, table: str) -> Iterator[bool]:
+    """Hold a table's definition still while the context lasts, and yield whether there is such a table.
+
+    Without it the catalog may show half of an ALTER or a TRUNCATE that is under way: no table, or one without a key.
+    Waits for whoever alters it now, for a moment. Raises the driver's errors.
+    """
+    conn.begin()
+    try:
+        try:
+            rows(conn, f"SELECT 1 FROM {quote(database, table)} LIMIT 0")
+        except pymysql.err.ProgrammingError as error:
+            if error.args[0] not in _NO_TABLE:
+                raise
+            yield False
+        else:
+            yield True
+    finally:
+        conn.rollback()
+
+
+def describe_held(conn: Connection[Any], database: str, table: str, *, mariadb: bool) -> TableFacts | None:
+    """Return a table as it is between two changes of it; None when it is gone. Raises the driver's errors."""
+    with held(conn, database, table) as there:
+        return describe(conn, database, table, mariadb=mariadb) if there else None
 
 
 def describe_all(
@@ -122,17 +168,18 @@ def _describe(conn: Connection[Any], database: str, tables: Sequence[str], *, ma
         unique.setdefault(table, {}).setdefault(index, []).append(column)
     comments = dict(rows(conn, _COMMENTS.format(names=names), database, *tables))
     return {
-        table: _table(database, table, described, unique.get(table, {}), comments.get(table))
+        table: _table(
+            TableRows(database, table, described), unique.get(table, {}), comments.get(table), mariadb=mariadb
+        )
         for table, described in columns.items()
     }
 
 
-def _table(
-    database: str, table: str, described: list[tuple[Any, ...]], unique: Mapping[str, list[str]], comment: str | None
-) -> TableFacts:
-    key = _key(unique, {row[0] for row in described if row[14] == "PRI"})
-    columns = [_meta(row, key) for row in described]
-    return TableFacts(database, table, tuple(columns), {row[0]: _facts(row) for row in described}, comment or None)
+def _table(found: TableRows, unique: Mapping[str, list[str]], comment: str | None, *, mariadb: bool) -> TableFacts:
+    key = _key(unique, {row[0] for row in found.columns if row[14] == "PRI"})
+    columns = tuple(_meta(row, key) for row in found.columns)
+    facts = {c.name: _facts(row, c, mariadb=mariadb) for row, c in zip(found.columns, columns, strict=True)}
+    return TableFacts(found.database, found.table, columns, facts, comment or None)
 
 
 def _key(unique: Mapping[str, list[str]], primary: set[str]) -> list[str]:
@@ -175,15 +222,13 @@ def _length(kind: str, column_type: str, length: int | None, precision: int | No
     return int(found[1]) if found else None
 
 
-def _facts(row: tuple[Any, ...]) -> ColumnFacts:
-    extra, default, comment, expression = str(row[10]).lower(), row[11], row[12], row[13]
-    filled = bool(expression) or "auto_increment" in extra or "default_generated" in extra or _computed(default)
-    return ColumnFacts(comment or None, None if default is None else str(default), filled)
-
-
-def _computed(default: Any) -> bool:
-    """Whether a default is an expression: MariaDB writes constants as numbers, in quotes, or NULL."""
-    return default is not None and "(" in str(default) and not str(default).startswith("'")
+def _facts(row: tuple[Any, ...], meta: ColumnMeta, *, mariadb: bool) -> ColumnFacts:
+    extra, default, comment = row[10], row[11], row[12]
+    try:
+        missing = older_rows_have(meta, None if default is None else str(default), str(extra), mariadb=mariadb)
+    except Unknown:
+        return ColumnFacts(comment or None, None, told=False)
+    return ColumnFacts(comment or None, missing, told=True)
 
 
 #: What the server escapes where it quotes a label: a quote by doubling it, and these.

@@ -68,7 +68,7 @@ def check(config: SourceConfig, selection: Selection) -> list[Fault]:
     """
     with connect(config.conninfo, program_name=_PROGRAM) as conn:
         facts = _facts(conn)
-        found, _ = tables.discover(conn, selection, lambda _name: "", mariadb=facts.server.mariadb)
+        found, _ = tables.discover(conn, selection, lambda _name: "", {}, mariadb=facts.server.mariadb)
         faults = server_faults(facts, config.server_id)
         if not faults:
             faults = _log_faults(conn, found) or _stream_faults(conn, config, facts.server)

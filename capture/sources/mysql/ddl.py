@@ -23,6 +23,8 @@ class Kind(Enum):
     REPLACED = auto()
     #: Some rows came or went without row events.
     RESHUFFLED = auto()
+    #: Its columns may be others.
+    ALTERED = auto()
 
 
 class Effect(NamedTuple):
@@ -107,6 +109,8 @@ def _alter(statement: str, database: str) -> Iterator[Effect]:
         yield _effect(Kind.RESHUFFLED, name, database)
         if partner := _PARTNER.search(rest):
             yield _effect(Kind.RESHUFFLED, partner[1], database)
+    else:
+        yield _effect(Kind.ALTERED, name, database)
 
 
 _READERS: Final = (

@@ -64,7 +64,7 @@ class MySQLSource:
         self._memory: dict[str, Any] = {}
         self._unsaved: Standing | None = None  # the first place on another server, until it is saved
         self._moved = False
-        self._described: dict[tuple[str, str], catalog.TableFacts] = {}
+        self._described: dict[tables.Name, tables.Described] = {}
 
     # --- before the stream -----------------------------------------------------------------------------------------
 
@@ -87,12 +87,12 @@ class MySQLSource:
     def tables(self) -> list[FoundTable]:
         """Return the selected tables, those that cannot be captured with their reason."""
         found, described = tables.discover(
-            self._connected(), self._selection, self._versions.made, mariadb=self._known().mariadb
+            self._connected(), self._selection, self._versions.made, self._described, mariadb=self._known().mariadb
         )
         if (self._versions.want(found) or described != self._described) and self._assembler is not None:
             self._assembler.revise()
         self._described = described
-        self._lost |= self._versions.look(found, described)
+        self._lost |= self._versions.look(found, {name: one.facts for name, one in described.items()})
         if self._moved:
             self._lost |= {table.name: OTHER_SERVER for table in found if table.keyless}
             self._moved = False
@@ -102,7 +102,7 @@ class MySQLSource:
         """Return a table's version as the catalog shows it now."""
         known = self._known()
         with translated(f"table {table.name} cannot be described"):
-            facts = catalog.describe(self._connected(), table.namespace, table.table, mariadb=known.mariadb)
+            facts = catalog.describe_held(self._connected(), table.namespace, table.table, mariadb=known.mariadb)
         if facts is None:
             raise SourceUnavailable(f"table {table.name} was dropped")
         version = catalog.version(facts, known.kind)
@@ -174,8 +174,11 @@ class MySQLSource:
             # Nothing may carry the new epoch before it is saved: `confirm` tells that it is.
             return Batch([], None, self._unsaved.dump() | self._memory, between=True, lost=self._taken_lost())
         deadline = time.monotonic() + max_wait_s
+        assembler.most = max_rows
         while True:
-            stream.drain(assembler, max_rows)
+            assembler.pump()
+            if assembler.rows < max_rows:
+                stream.drain(assembler, max_rows)
             if assembler.rows >= max_rows or (assembler.between and assembler.news):
                 break
             left_s = deadline - time.monotonic()

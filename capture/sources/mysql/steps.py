@@ -115,11 +115,7 @@ def _added(column: ColumnShape, gone: frozenset[str], facts: ColumnFacts | None)
         return "was dropped and added again"
     if facts is None:
         return "was added and dropped again"
-    if facts.filled:
-        return "was added with values that differ from row to row"
-    if not column.nullable or facts.default not in (None, "NULL"):
-        return "was added with a value for the rows that were there"
-    return None
+    return None if facts.told else "was added with values in the rows that were there that the log does not tell"
 
 
 def keeps_values(before: ColumnShape, after: ColumnShape) -> bool:

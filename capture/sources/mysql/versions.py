@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from capture.sources.mysql import catalog, table_map
-from capture.sources.mysql.assembler import Followed
 from capture.sources.mysql.catalog import TableFacts
 from capture.sources.mysql.changes import Reading
+from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
+from capture.sources.mysql.following import Followed
+from capture.sources.mysql.server import place
 from capture.sources.mysql.steps import Shape, loss
 from runtime.names import spell
 
@@ -50,6 +52,8 @@ class Versions:
         self._made: dict[Name, str] = {}
         self._schemas: dict[Name, TableSchema] = {}
         self._shapes: dict[Name, Shape] = {}
+        #: The end of the log when the catalog told which value a column that was added has in older rows.
+        self._looked: dict[Name, Place] = {}
 
     def want(self, tables: Iterable[FoundTable]) -> bool:
         """Follow exactly these tables; whether they are others than before."""
@@ -82,8 +86,11 @@ class Versions:
         reading = Reading.of(spelled, self._same(name, version.schema), found, version.columns)
         return Followed(spelled, reading, lost)
 
-    def altered(self) -> None:
-        """A statement of the log may have changed tables: they are described anew before their next rows."""
+    def outdated(self, effect: Effect, at: Place) -> list[str]:
+        """Return the names of tables whose older rows' values came from a catalog that was ahead of this ALTER."""
+        name = effect.database, effect.table or ""
+        looked = self._looked.pop(name, None)
+        return [spell(*name)] if looked is not None and at < looked and name in self._wanted else []
 
     def truncated(self, effect: Effect) -> tuple[str, TableSchema] | None:
         """Return the name and version of a table of ours that was emptied."""
@@ -141,12 +148,14 @@ class Versions:
         return {
             "shapes": [[*name, shape.dump()] for name, shape in sorted(self._shapes.items())],
             "made": [[*name, made] for name, made in sorted(self._made.items())],
+            "looked": [[*name, place.dump()] for name, place in sorted(self._looked.items())],
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take up what :meth:`dump` wrote."""
         self._shapes = {(d, t): Shape.load(shape) for d, t, shape in saved.get("shapes", [])}
         self._made = {(d, t): str(made) for d, t, made in saved.get("made", [])}
+        self._looked = {(d, t): Place.load(place) for d, t, place in saved.get("looked", [])}
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -159,7 +168,7 @@ class Versions:
 
     def _facts(self, name: Name) -> TableFacts | None:
         with translated(f"table {spell(*name)} cannot be described"):
-            return catalog.describe(self._session(), *name, mariadb=self._server().mariadb)
+            return catalog.describe_held(self._session(), *name, mariadb=self._server().mariadb)
 
     def _version(self, name: Name, found: TableMap) -> Version:
         facts = self._facts(name) or TableFacts(*name, columns=(), facts={}, comment=None)
@@ -168,7 +177,21 @@ class Versions:
     def _step(self, name: Name, version: Version) -> str | None:
         before, shape = self._shapes.get(name), Shape.of(version)
         self._shapes[name] = shape if before is None else shape.after(before)
-        return None if before is None else _judged(before, version)
+        if before is None:
+            return None
+        added = {column.name for column in shape.columns} - {column.name for column in before.columns}
+        if any(column.name in added and column.missing is not None for column in version.schema.columns):
+            self._looked[name] = self._settled(name)
+        return _judged(before, version)
+
+    def _settled(self, name: Name) -> Place:
+        """Return the end of the log once every ALTER of a table that the catalog shows is in it.
+
+        Whoever alters a table holds its definition until that is logged; a transaction of ours that reads it waits.
+        """
+        session = self._session()
+        with translated("the log's position cannot be read"), catalog.held(session, *name):
+            return place(session)
 
     def _same(self, name: Name, schema: TableSchema) -> TableSchema:
         """Return the same object as before if it is equal: comparing versions row by row then costs nothing."""

@@ -1,0 +1,169 @@
+"""Random transactions on a MySQL or MariaDB, by several sessions, and a comparison of all rows with the target's."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pymysql
+
+from runtime import mysql, mysql_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymysql.cursors import Cursor
+
+TABLES = {
+    "accounts": "id int PRIMARY KEY, owner varchar(40) CHARACTER SET latin1, amount decimal(12, 2), seen datetime(6)",
+    "pairs": "a varchar(20) COLLATE utf8mb4_bin, b int unsigned, v text, PRIMARY KEY (a, b)",
+    "visits": "who int, what varchar(30)",
+    "cleared": "id bigint unsigned PRIMARY KEY, v varbinary(30)",
+}
+ROWS = 600
+#: Errors after which a transaction is tried with other rows: a duplicate key, a deadlock, a lock that took too long.
+_PASSING = (1062, 1213, 1205)
+
+
+class Workload:
+    """The tables, and sessions that write to them until they are stopped."""
+
+    def __init__(self, url: str, seed: object, writers: int = 2) -> None:
+        self.url, self.database, self._seed = url, mysql_url.parse(url).database, seed
+        self._writers, self._stop, self._failed = writers, threading.Event(), []
+        self._done = Counter[int]()
+        self._numbers = count()
+        self._news = threading.Condition()
+
+    def prepare(self) -> None:
+        with mysql.connect(self.url, program_name="workload") as connection, connection.cursor() as cursor:
+            for name, columns in TABLES.items():
+                cursor.execute(f"CREATE TABLE {name} ({columns})")
+            cursor.executemany(
+                "INSERT INTO accounts VALUES (%s, %s, %s, now(6))", [(i, f"ö{i}", i) for i in range(ROWS)]
+            )
+            cursor.executemany("INSERT INTO pairs VALUES (%s, %s, 'x')", [(f"k{i % 9}", i) for i in range(ROWS)])
+            cursor.executemany("INSERT INTO visits VALUES (%s, 'first')", [(i % 50,) for i in range(ROWS)])
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Write as long as the context lasts."""
+        self._stop.clear()
+        threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(self._writers)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join(60)
+            assert self._failed == []
+
+    def progress(self, transactions: int = 20) -> None:
+        """Wait until so many more transactions were committed."""
+        with self._news:
+            goal = self._done.total() + transactions
+            assert self._news.wait_for(lambda: self._done.total() >= goal or self._failed, 60)
+
+    def write_much(self, rows: int = 4_000) -> None:
+        """Commit one transaction of so many rows."""
+        with mysql.connect(self.url, program_name="workload", autocommit=False) as connection:
+            with connection.cursor() as cursor:
+                cursor.executemany("INSERT INTO visits VALUES (%s, 'much')", [(i % 50,) for i in range(rows)])
+            connection.commit()
+
+    @contextmanager
+    def fresh_table(self) -> Iterator[None]:
+        """A table that is new while something happens, so that it is found, made and loaded."""
+        name = f"fresh_{next(self._numbers)}"
+        with mysql.connect(self.url, program_name="workload") as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v varchar(20))")
+            cursor.executemany(f"INSERT INTO {name} VALUES (%s, 'fresh')", [(i,) for i in range(400)])
+            yield
+            cursor.execute(f"DROP TABLE {name}")
+
+    def _run(self, number: int) -> None:
+        random = Random(f"{self._seed}:{number}:{self._done.total()}")
+        try:
+            with mysql.connect(self.url, program_name="workload", autocommit=False) as connection:
+                while not self._stop.is_set():
+                    self._transaction(connection, random)
+                    with self._news:
+                        self._done[number] += 1
+                        self._news.notify_all()
+        except Exception as error:  # noqa: BLE001 - the test reports it
+            self._failed.append(error)
+
+    def _transaction(self, connection: Any, random: Random) -> None:
+        try:
+            with connection.cursor() as cursor:
+                for _ in range(random.choice([1, 1, 2, 5, 40])):
+                    random.choice(_STEPS)(cursor, random)
+            connection.commit() if random.random() < 0.9 else connection.rollback()
+        except pymysql.MySQLError as error:
+            connection.rollback()
+            if error.args[0] not in _PASSING:
+                raise
+        if random.random() < 0.02:
+            with connection.cursor() as cursor:
+                cursor.execute("TRUNCATE TABLE cleared")
+
+    def differences(self, target: str) -> list[str]:
+        """Return what differs between both sides, comparing all rows of all tables."""
+        found = []
+        with mysql.connect(self.url, program_name="compare") as ours, psycopg.connect(target) as theirs:
+            for table in TABLES:
+                with ours.cursor() as cursor:
+                    cursor.execute(f"SELECT * FROM {table}")
+                    left = Counter(cursor.fetchall())
+                right = Counter(theirs.execute(f"SELECT * FROM {self.database}.{table}").fetchall())
+                if left != right:
+                    found.append(f"{table}: {(left - right).total()} missing, {(right - left).total()} extra")
+        return found
+
+
+def _insert(cursor: Cursor, random: Random) -> None:
+    id_ = random.randrange(ROWS * 2)
+    cursor.execute("INSERT INTO accounts VALUES (%s, 'new', %s, now(6))", (id_, random.randrange(10**6) / 100))
+
+
+def _update(cursor: Cursor, random: Random) -> None:
+    cursor.execute("UPDATE accounts SET amount = amount + 1.01 WHERE id = %s", (random.randrange(ROWS * 2),))
+
+
+def _delete(cursor: Cursor, random: Random) -> None:
+    cursor.execute("DELETE FROM accounts WHERE id = %s", (random.randrange(ROWS * 2),))
+
+
+def _move(cursor: Cursor, random: Random) -> None:
+    old, new = random.randrange(ROWS), random.randrange(ROWS * 2)
+    cursor.execute("UPDATE pairs SET b = %s, v = concat(v, 'y') WHERE b = %s", (new, old))
+
+
+def _pair(cursor: Cursor, random: Random) -> None:
+    cursor.execute("REPLACE INTO pairs VALUES (%s, %s, 'z')", (f"k{random.randrange(9)}", random.randrange(ROWS * 2)))
+
+
+def _visit(cursor: Cursor, random: Random) -> None:
+    cursor.execute("INSERT INTO visits VALUES (%s, %s), (7, 'twin'), (7, 'twin')", (random.randrange(50), "again"))
+
+
+def _leave(cursor: Cursor, random: Random) -> None:
+    cursor.execute("DELETE FROM visits WHERE who = %s LIMIT 2", (random.randrange(50),))
+
+
+def _revisit(cursor: Cursor, random: Random) -> None:
+    cursor.execute("UPDATE visits SET what = 'changed' WHERE who = %s LIMIT 1", (random.randrange(50),))
+
+
+def _fill(cursor: Cursor, random: Random) -> None:
+    cursor.execute("REPLACE INTO cleared VALUES (%s, %s)", (2**63 + random.randrange(99), random.randbytes(9)))
+
+
+_STEPS = (_insert, _update, _update, _delete, _move, _pair, _visit, _leave, _revisit, _fill)
