@@ -162,7 +162,7 @@ APPLY: Final = (
         "apply/sql.py",
         "AND f.nth <= f.n",
         "",
-        "tests/integration/test_apply_writer.py::test_histories_without_a_key",
+        "tests/integration/test_apply_writer.py::test_equal_texts_of_different_spelling_count_together",
     ),
     Mutant(
         "a straight COPY doubles rows that exist",
