@@ -58,6 +58,8 @@ def test_settings_of_the_database_and_the_role_lose_against_ours(source_db: str,
         "extra_float_digits = -3",
         "search_path = 'public'",
         "statement_timeout = '1s'",
+        "array_nulls = off",
+        "quote_all_identifiers = on",
     ):
         session.execute(f"ALTER DATABASE {name} SET {line}".encode())
 
@@ -65,10 +67,19 @@ def test_settings_of_the_database_and_the_role_lose_against_ours(source_db: str,
         row = connection.execute(
             "SELECT '2024-02-03 04:05:06+00'::timestamptz::text, '1 mon 2 days -3:00'::interval::text,"
             " '\\x0a'::bytea::text, 0.1::float4::float8::text, current_setting('search_path'),"
-            " current_setting('statement_timeout')"
+            " current_setting('statement_timeout'), '{NULL}'::text[], format_type('text'::regtype, NULL)"
         ).fetchone()
 
-    assert row == ("2024-02-03 04:05:06+00", "P1M2DT-3H", "\\x0a", "0.10000000149011612", "pg_catalog", "0")
+    assert row == (
+        "2024-02-03 04:05:06+00",
+        "P1M2DT-3H",
+        "\\x0a",
+        "0.10000000149011612",
+        "pg_catalog",
+        "0",
+        [None],
+        "text",
+    )
 
 
 def test_a_session_says_who_it_is_and_speaks_utf8(session: psycopg.Connection) -> None:
