@@ -11,8 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
-from capture.blocks import BlockBuilder
 from capture.publisher import DeliveryFailed
+from capture.runs import Run, RunBuilder
 from capture.source import Batch, ChunkRead, FoundTable
 from schemas.block import Block, Op, Transaction
 from schemas.columnar.block import columns, rows_of
@@ -61,10 +61,24 @@ class View(NamedTuple):
         return self.oldest > fence["xid"]
 
 
+def _block(run: Run) -> Block:
+    """The rows of a run as a block."""
+    ops, before, after = zip(*run.rows, strict=True)
+    return Block(
+        run.version, run.transactions, ops=list(ops), tx=run.tx().tolist(), ordinals=run.ordinals().tolist(),
+        before=list(before), after=list(after), last=run.last().tolist(),
+        key_change=[_key_changed(run.version, *images) for images in zip(before, after, strict=True)],
+    )  # fmt: skip
+
+
+def _key_changed(table, before, after) -> bool:
+    return before is not None and after is not None and any(before[i] != after[i] for i in table.key)
+
+
 class SimSource:
     def __init__(self, world: World) -> None:
         self.world, self.db = world, world.db
-        self.builder = BlockBuilder()
+        self.builder = RunBuilder()
         self.index = self.row = 0
         self.resume = STEP
         self.contents: dict[Path, list] = {}
@@ -94,7 +108,7 @@ class SimSource:
         at = None
         for _ in range(self.world.rng.choice([0, 1, 1, 2, 6])):
             at = self._one(at)
-        return Batch(self.builder.take(), at, {"lsn": self.resume}, self.builder.between)
+        return Batch([_block(run) for run in self.builder.take()], at, {"lsn": self.resume}, self.builder.between)
 
     def _one(self, at: Transaction | None) -> Transaction | None:
         """A transaction, or some of its rows: a large one is handed over in parts."""
@@ -108,7 +122,7 @@ class SimSource:
         until = len(rows) if self.world.rng.random() < 0.7 else self.world.rng.randint(self.row, len(rows))
         for row in rows[self.row : until]:
             if row.published:
-                self.builder.row(TABLES[row.table], row.op, row.before, row.after)
+                self.builder.sink(row.table, TABLES[row.table])((row.op, row.before, row.after))
         self.row = until
         if until == len(rows):
             self.builder.commit()

@@ -7,10 +7,10 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.blocks import BlockBuilder
 from schemas.block import Op, Transaction
 from schemas.event import events
 from schemas.table import Column, Kind, TableSchema, ValueType
+from tests.support.blocks import BlockBuilder
 
 INT = ValueType(Kind.INT64)
 VERSIONS = {

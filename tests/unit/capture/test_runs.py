@@ -5,10 +5,10 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.blocks import BlockBuilder
 from capture.runs import RunBuilder
 from schemas.block import Op, Transaction
 from schemas.table import Column, Kind, TableSchema, ValueType
+from tests.support.blocks import BlockBuilder
 from tests.support.strategies import texts
 
 INT = ValueType(Kind.INT64)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
+import numpy as np
 import pytest
 import structlog
 
 from capture import engine
-from capture.blocks import BlockBuilder
 from capture.engine import Engine
 from capture.loop import Loop
+from capture.runs import Run, RunBuilder
 from capture.snapshot.load import Load
 from capture.snapshot.numbering import Numbering
 from capture.snapshot.overlay import Overlay
@@ -193,13 +194,7 @@ def ordinals_start_again_with_each_chunk(m):
 
 
 def every_event_ends_a_transaction(m):
-    def take(self, original=BlockBuilder.take):
-        blocks = original(self)
-        for block in blocks:
-            block.last = [True] * len(block)
-        return blocks
-
-    m.setattr(BlockBuilder, "take", take)
+    m.setattr(Run, "last", lambda self: np.ones(len(self), np.bool_))
 
 
 def chunks_are_published_inside_transactions(m):
@@ -224,10 +219,10 @@ def both_halves_of_a_key_change_share_an_ordinal(m):
 
 
 def a_transaction_end_is_its_position(m):
-    def begin(self, transaction, original=BlockBuilder.begin):
+    def begin(self, transaction, original=RunBuilder.begin):
         original(self, transaction._replace(position=transaction.position // 20 * 20))
 
-    m.setattr(BlockBuilder, "begin", begin)
+    m.setattr(RunBuilder, "begin", begin)
 
 
 def tracked_events_are_forgotten_at_once(m):

@@ -1,4 +1,4 @@
-"""Rows of the stream, gathered into blocks: ordinals, end marks, and the row that is held back. Pure."""
+"""Rows gathered into blocks one by one: what :mod:`capture.runs` must come to. Pure."""
 
 from __future__ import annotations
 
