@@ -130,8 +130,13 @@ def test_chunk_and_stream_agree_byte_for_byte_and_the_document_is_current(world:
     arrays = {schema.columns[i + 1].type.kind for i, case in enumerate(world.cases) if case.sql.endswith("[]")}
     assert arrays == {Kind.STRING}
     if world.source.conn.info.server_version >= DOCUMENTED:
-        shown = [text for text, case in zip(lines, world.cases, strict=True) if "ARRAY[(" not in case.values[0]]
+        shown = [text for text, case in zip(lines, world.cases, strict=True) if is_shown(case)]
         assert_documented(HEAD + "\n".join(shown) + "\n")
+
+
+def is_shown(case: Case) -> bool:
+    """Arrays of all values need no line; whether there is a type xml depends on how the server was built."""
+    return "ARRAY[(" not in case.values[0] and case.sql != "xml"
 
 
 def line(source: Source, schema: TableSchema, index: int, case: Case, rows: list[Row]) -> str:
