@@ -100,22 +100,6 @@ CAPTURE: Final = (
         6,
     ),
     Mutant(
-        "partly sent rows are subtracted from a chunk instead of merged",
-        "capture/snapshot/overlay.py",
-        "if change.partial is not None and origin is not None",
-        "if False and origin is not None",
-        f"{_STORY}[changed-capture.chunk_read=stop@1]",
-        6,
-    ),
-    Mutant(
-        "keys of partly sent rows are not read again",
-        "capture/snapshot/track.py",
-        "if change.partial is not None and (had or not rows_in):",
-        "if False:",
-        f"{_STORY}[moved-capture.chunk_published=stop@3]",
-        7,
-    ),
-    Mutant(
         "chunks are published inside transactions",
         "capture/loop.py",
         "if batch.between:",
@@ -128,7 +112,7 @@ CAPTURE: Final = (
         "capture/engine.py",
         "unseen = self._numbering.unseen(aside, chunk.visibility)",
         "unseen = aside",
-        f"{_STORY}[keyless-capture.opened=stop@1]",
+        _HISTORIES,
         9,
     ),
     Mutant(
