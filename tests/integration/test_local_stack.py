@@ -178,5 +178,5 @@ def test_nobody_becomes_superuser_without_the_password(source_server: str) -> No
 
 
 def test_a_server_that_is_not_built_in_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="mysql is not available"):
-        Stack(tmp_path, ["mysql"])
+    with pytest.raises(BadInput, match="oracle is not available"):
+        Stack(tmp_path, ["oracle"])

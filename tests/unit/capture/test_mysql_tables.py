@@ -6,16 +6,16 @@ import pytest
 
 from capture.sources.mysql.catalog import TableFacts
 from capture.sources.mysql.column_meta import ColumnMeta
-from capture.sources.mysql.tables import unfit
+from capture.sources.mysql.tables import Described, unfit
 
 
-def facts(*columns: ColumnMeta) -> TableFacts:
-    return TableFacts("shop", "t", columns, {}, None)
+def described(*columns: ColumnMeta) -> Described:
+    return Described(TableFacts("shop", "t", columns, {}, None), "InnoDB", "BASE TABLE")
 
 
 def test_an_ordinary_table_is_captured():
     columns = ColumnMeta("d", "datetime", column_type="datetime /* mariadb-5.3 */", fsp=0), ColumnMeta("i", "int")
-    assert unfit(facts(*columns), "InnoDB", "BASE TABLE") is None
+    assert unfit(described(*columns)) is None
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_an_ordinary_table_is_captured():
     ],
 )
 def test_a_column_whose_values_cannot_be_read_keeps_its_table_out(column, reason):
-    found = unfit(facts(ColumnMeta("i", "int"), column), "InnoDB", "BASE TABLE")
+    found = unfit(described(ColumnMeta("i", "int"), column))
     assert found is not None
     assert "column c" in found[0]
     assert reason in found[0]
