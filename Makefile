@@ -34,7 +34,7 @@ test: setup ## Run the tests, all but the slow ones
 	$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile -m "not slow and not mysql" $(ARGS)
 
 test-mysql: setup ## Run the tests that need MySQL 9; on Debian as root the server is made
-	FERRYMAN_MYSQLD="$$(tests/mysql-tree)" CI=true $(BIN)/pytest -m "mysql and not slow" $(ARGS)
+	FERRYMAN_MYSQLD="$$(tests/mysql-tree)" CI=true $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile -m "mysql and not slow" $(ARGS)
 
 test-postgres-versions: setup ## Run the tests of the PostgreSQL source on every version that is supported
 	for version in $(POSTGRES_VERSIONS); do echo "PostgreSQL $$version"; \
