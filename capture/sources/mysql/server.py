@@ -90,8 +90,8 @@ def place(conn: Connection[Any]) -> Place:
 def standing(conn: Connection[Any], server: Server) -> tuple[Place, Gtids]:
     """Return the end of the log and the ids of all transactions before it.
 
-    MySQL counts a transaction as executed a moment after it is in the log, so its set may lack the very last ones; the
-    stream mends it where a file of the log begins.
+    MySQL counts a transaction as executed a moment after it is in the log, so its set may lack the very last ones. On
+    the same server a stream resumes at the place, so that matters after a failover alone (README, limits).
     """
     row = _status(conn)
     at = Place.of(str(row[0]), int(row[1]))
