@@ -174,6 +174,7 @@ def test_the_story_of_moved_rows_does_move_them(source_db: str) -> None:
     assert front[0] > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_rewrite_in_the_middle_of_a_snapshot_is_told_of_and_a_resync_mends_it(shared: Sweep, place: str) -> None:
     """Its values change without a word in the log."""
