@@ -190,7 +190,8 @@ def test_a_rewrite_in_the_middle_of_a_snapshot_is_told_of_and_a_resync_mends_it(
             target.execute("ALTER TABLE rewritten ALTER v TYPE varchar(3)")
 
 
-@pytest.mark.parametrize("place", [READ, pytest.param("capture.chunk_published=stop@1", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [READ, "capture.chunk_published=stop@1"])
 def test_a_keyless_snapshot_that_is_begun_anew_after_a_kill_holds_every_row_once(shared: Sweep, place: str) -> None:
     with loading(shared, {"again": KEYLESS}, place) as (setting, source):
         run(source, (text.replace("{t}", "again") for text in CHANGE_KEYLESS))
