@@ -202,6 +202,7 @@ def test_a_keyless_snapshot_that_is_begun_anew_after_a_kill_holds_every_row_once
         run(source, (text.replace("{t}", "again") for text in CHANGE_KEYLESS))
 
 
+@pytest.mark.slow
 def test_one_table_is_copied_anew_while_the_others_stream_on(shared: Sweep) -> None:
     with loading(shared, {"copied": KEYED}, OPENED) as (setting, source):
         setting.pipeline.capture.thaw()
@@ -220,6 +221,7 @@ def test_one_table_is_copied_anew_while_the_others_stream_on(shared: Sweep) -> N
         source.execute("UPDATE copied SET v = 'afterwards' WHERE id % 2 = 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_table_that_is_dropped_and_made_anew_in_the_middle_of_its_snapshot_is_copied_anew(
     shared: Sweep, place: str
