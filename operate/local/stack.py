@@ -98,7 +98,7 @@ class Stack:
         Raises:
             BadInput, Unreachable: a server could not be started; those that this call started are stopped again.
         """
-        names = [name for service in self._services for name in SERVICES[service]]
+        names = list(dict.fromkeys(name for service in self._services for name in SERVICES[service]))
         self._make_folder()
         with self._lock():
             asleep = [name for name in names if not self.server(name).running]
