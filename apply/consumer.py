@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from apply import membership
 from apply.messages import Messages
+from apply.subscription import Subscription
 from runtime import kafka
 
 if TYPE_CHECKING:
@@ -32,11 +34,6 @@ _GAP: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own c
 #: The client is of no use any more; a message that says so is not always marked as fatal.
 _EXPELLED: Final = (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)  # noqa: SLF001
 _NO_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001
-
-
-def group_of(pipeline: str) -> str:
-    """Return the name of a pipeline's consumer group."""
-    return f"ferryman.{pipeline}"
 
 
 class PartitionId(NamedTuple):
@@ -71,24 +68,20 @@ class TopicConsumer:
         revoked: Callable[[list[PartitionId]], None],
     ) -> None:
         self._config, self._group = config, group
-        self._settings = _membership(instance, session_timeout_ms)
+        self._settings = membership.settings(instance, session_timeout_ms)
         self._at_once = at_once
         self._assigned, self._revoked = assigned, revoked
-        self._topics: frozenset[str] = frozenset()
+        self._subscription = Subscription()
+        self._admin = kafka.admin(config)
         self._mine: set[PartitionId] = set()
         self._reading: set[PartitionId] = set()
         self._holding = False
         self._expelled_at: float | None = None
         self._consumer: Consumer = kafka.consumer(config, group, **self._settings)
 
-    def subscribe(self, topics: Iterable[str]) -> bool:
-        """Take part in the consumption of these topics; return whether that is news."""
-        wanted = frozenset(topics)
-        if wanted == self._topics or not wanted:
-            return False
-        self._topics = wanted
-        self._join()
-        return True
+    def subscribe(self, topics: Iterable[str]) -> None:
+        """Take part in the consumption of these topics, from one of the next polls on."""
+        self._subscription.want(topics)
 
     def poll(self, wait_s: float) -> Poll:
         """Return what has arrived, waiting at most so long for the first of it.
@@ -97,6 +90,7 @@ class TopicConsumer:
         """
         found = Poll({}, [], set())
         try:
+            self._follow_subscription()
             first = self._consumer.poll(wait_s)
             rest = self._consumer.consume(self._at_once, 0.0) if first is not None else []
         except KafkaException as error:
@@ -179,9 +173,21 @@ class TopicConsumer:
         else:
             kafka.check(error, self._config)
 
-    def _join(self) -> None:
-        topics = sorted(self._topics)
-        self._consumer.subscribe(topics, on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+    def _follow_subscription(self) -> None:
+        topics = self._subscription.next(time.monotonic(), self._left_over)
+        if topics:
+            self._consumer.subscribe(
+                sorted(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
+            )
+        elif topics is not None:
+            self._consumer.unsubscribe()
+
+    def _left_over(self, topics: frozenset[str]) -> set[str]:
+        elsewhere = topics - {partition.topic for partition in self._mine}
+        lost = membership.left_over(self._admin, self._group, elsewhere) if elsewhere else set()
+        if lost:
+            _log.warning("group.left_over", topics=sorted(lost))
+        return lost
 
     def _join_anew(self, error: KafkaError) -> None:
         """Begin again with a fresh client after the group expelled this one.
@@ -197,13 +203,14 @@ class TopicConsumer:
         self._revoked(list(self._mine))
         self._mine, self._reading = set(), set()
         old.close()
-        self._join()
+        self._subscription.forget()
 
     def _assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         # To assign with some offset and to seek later would not do: the seek can lose against the first look-up.
         consumer.incremental_assign([])
         partitions = [PartitionId(place.topic, place.partition) for place in places]
         self._mine |= set(partitions)
+        self._subscription.answered(time.monotonic())
         self._assigned(partitions)
 
     def _revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -211,6 +218,7 @@ class TopicConsumer:
             return  # the farewell of a client that was replaced
         partitions = [PartitionId(place.topic, place.partition) for place in places]
         self._mine -= set(partitions)
+        self._subscription.answered(time.monotonic())
         self._revoked(partitions)
         consumer.incremental_unassign([TopicPartition(*p) for p in partitions if p in self._reading])
         self._reading -= set(partitions)
@@ -226,24 +234,3 @@ def _by_partition(messages: list[Message]) -> dict[PartitionId, list[Message]]:
         for place, message in zip(places, messages, strict=True):
             found.setdefault(place, []).append(message)
     return {PartitionId(*place): own for place, own in found.items()}
-
-
-def _membership(instance: str | None, session_timeout_ms: int) -> dict[str, Any]:
-    """Return the settings of a member. Cooperative: a replica that comes or goes disturbs only what moves.
-
-    The sticky assignor spreads single partitions; the default one would give partition 0 of every topic to one member.
-    """
-    settings: dict[str, Any] = {
-        "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": session_timeout_ms,
-        "heartbeat.interval.ms": max(session_timeout_ms // 3, 100),
-        "max.poll.interval.ms": max(3_600_000, session_timeout_ms),  # one statement at the target may take that long
-        # Compressed: a megabyte of small rows may be a hundred thousand messages, and the client keeps more of each
-        # than its bytes.
-        "fetch.message.max.bytes": 1024 * 1024,
-        "queued.min.messages": 50_000,
-        # A queue that was full is looked at again soon: by default the client would starve us for most of a second.
-        "fetch.queue.backoff.ms": 10,
-        "enable.partition.eof": False,
-    }
-    return settings | ({"group.instance.id": instance} if instance else {})

@@ -12,9 +12,10 @@ import structlog
 from confluent_kafka import KafkaException
 
 from apply import control
-from apply.consumer import TopicConsumer, group_of
+from apply.consumer import TopicConsumer
 from apply.events import EventReader
 from apply.loop import Loop, Parts
+from apply.membership import group_of
 from apply.ownership import Ownership
 from apply.session import Session
 from apply.target import connector

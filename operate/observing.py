@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from confluent_kafka import KafkaError, KafkaException
 
-from apply.consumer import group_of
+from apply.membership import group_of
 from capture.source import SourceError
 from operate import applied, sources
 from operate.following import end_offsets

@@ -36,6 +36,8 @@ from runtime.kafka_errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from confluent_kafka.admin._topic import TopicDescription
+
     from runtime.config import KafkaConfig
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "check",
     "consumer",
     "ensure_topic",
+    "partitions",
     "producer",
     "read_all",
     "topic_ids",
@@ -136,17 +139,24 @@ def ensure_topic(
 
 def topic_ids(kafka: KafkaConfig | Admin, names: Iterable[str]) -> dict[str, str]:
     """Return the ids of the topics that exist, by name: a topic made anew under its old name has a new one."""
-    client, wanted = _admin(kafka), list(names)
+    return {name: str(topic.topic_id) for name, topic in _described(_admin(kafka), names)}
+
+
+def partitions(kafka: KafkaConfig | Admin, names: Iterable[str]) -> set[tuple[str, int]]:
+    """Return (topic, number) of every partition of the topics that exist."""
+    return {(name, part.id) for name, topic in _described(_admin(kafka), names) for part in topic.partitions}
+
+
+def _described(client: Admin, names: Iterable[str]) -> Iterator[tuple[str, TopicDescription]]:
+    wanted = list(names)
     if not wanted:
-        return {}
-    found = {}
+        return
     for name, future in client.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT_S).items():
         try:
-            found[name] = str(future.result(TIMEOUT_S + 5).topic_id)
+            yield name, future.result(TIMEOUT_S + 5)
         except KafkaException as error:
             if error.args[0].code() not in NO_TOPIC:
                 raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
-    return found
 
 
 def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[int, bytes | None, bytes | None]]:

@@ -174,7 +174,6 @@ def test_the_story_of_moved_rows_does_move_them(source_db: str) -> None:
     assert front[0] > 20
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_rewrite_in_the_middle_of_a_snapshot_is_told_of_and_a_resync_mends_it(shared: Sweep, place: str) -> None:
     """Its values change without a word in the log."""
@@ -190,8 +189,7 @@ def test_a_rewrite_in_the_middle_of_a_snapshot_is_told_of_and_a_resync_mends_it(
             target.execute("ALTER TABLE rewritten ALTER v TYPE varchar(3)")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("place", [READ, "capture.chunk_published=stop@1"])
+@pytest.mark.parametrize("place", [READ, pytest.param("capture.chunk_published=stop@1", marks=pytest.mark.slow)])
 def test_a_keyless_snapshot_that_is_begun_anew_after_a_kill_holds_every_row_once(shared: Sweep, place: str) -> None:
     with loading(shared, {"again": KEYLESS}, place) as (setting, source):
         run(source, (text.replace("{t}", "again") for text in CHANGE_KEYLESS))
@@ -202,7 +200,6 @@ def test_a_keyless_snapshot_that_is_begun_anew_after_a_kill_holds_every_row_once
         run(source, (text.replace("{t}", "again") for text in CHANGE_KEYLESS))
 
 
-@pytest.mark.slow
 def test_one_table_is_copied_anew_while_the_others_stream_on(shared: Sweep) -> None:
     with loading(shared, {"copied": KEYED}, OPENED) as (setting, source):
         setting.pipeline.capture.thaw()
@@ -221,7 +218,6 @@ def test_one_table_is_copied_anew_while_the_others_stream_on(shared: Sweep) -> N
         source.execute("UPDATE copied SET v = 'afterwards' WHERE id % 2 = 0")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_table_that_is_dropped_and_made_anew_in_the_middle_of_its_snapshot_is_copied_anew(
     shared: Sweep, place: str

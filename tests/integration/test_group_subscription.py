@@ -1,0 +1,86 @@
+"""The group hands out every topic that is wanted, on a real broker, whatever changed while a replica was away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from apply.consumer import PartitionId, TopicConsumer
+from runtime import kafka as clients
+from runtime.config import KafkaConfig
+
+pytestmark = pytest.mark.live
+
+
+class Member:
+    """A replica that reads all that the group gives it."""
+
+    def __init__(self, kafka: str, group: str) -> None:
+        self.mine: set[PartitionId] = set()
+        self.consumer = TopicConsumer(
+            KafkaConfig(bootstrap_servers=kafka), group, "one", 6000, 10, self.mine.update, self.mine.difference_update
+        )
+
+    def gets(self, *topics: str) -> None:
+        deadline = time.monotonic() + 45
+        while {partition.topic for partition in self.mine} != set(topics):
+            assert time.monotonic() < deadline, self.mine
+            self.consumer.poll(0.02)
+            for partition in self.mine - self.consumer._reading:
+                self.consumer.start(partition, 0, None)
+
+
+@contextmanager
+def member(kafka: str, group: str) -> Iterator[Member]:
+    made = Member(kafka, group)
+    with closing(made.consumer):
+        yield made
+
+
+@pytest.fixture
+def topics(kafka: str, pipeline_name: str) -> list[str]:
+    names = [f"{pipeline_name}.{letter}" for letter in "abc"]
+    for name in names:
+        clients.ensure_topic(KafkaConfig(bootstrap_servers=kafka), name, 1, -1, {})
+    return names
+
+
+def test_a_topic_that_came_while_a_named_member_was_away_is_handed_out(
+    kafka: str, pipeline_name: str, topics: list[str]
+) -> None:
+    a, b, c = topics
+    with member(kafka, pipeline_name) as first:
+        first.consumer.subscribe([a])
+        first.gets(a)
+    with member(kafka, pipeline_name) as again:
+        again.consumer.subscribe([a, b, c])
+        again.gets(a, b, c)
+
+
+def test_a_named_member_comes_back_to_other_topics_than_it_had(
+    kafka: str, pipeline_name: str, topics: list[str]
+) -> None:
+    a, b, _ = topics
+    with member(kafka, pipeline_name) as first:
+        first.consumer.subscribe([a])
+        first.gets(a)
+    with member(kafka, pipeline_name) as again:
+        again.consumer.subscribe([b])
+        again.gets(b)
+
+
+def test_topics_that_come_when_others_go_are_handed_out_after_a_restart(
+    kafka: str, pipeline_name: str, topics: list[str]
+) -> None:
+    a, b, c = topics
+    with member(kafka, pipeline_name) as first:
+        first.consumer.subscribe([a, b])
+        first.gets(a, b)
+    with member(kafka, pipeline_name) as again:
+        again.consumer.subscribe([a, b])
+        again.gets(a, b)
+        again.consumer.subscribe([b, c])
+        again.gets(b, c)
