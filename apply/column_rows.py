@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from apply.steps import FullRow
+#: A row of which every value is known.
+FullRow = tuple[bytes | None, ...]
 
 _NULL = rb"\N"
 

@@ -11,7 +11,8 @@ from apply.session import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from apply.steps import FullRow, Rows
+    from apply.column_rows import FullRow
+    from apply.steps import Rows
 
 _NULL: Final = rb"\N"
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)

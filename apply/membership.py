@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka import KafkaException
 
 from runtime import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from confluent_kafka.admin._group import ConsumerGroupDescription
+    from confluent_kafka.admin._metadata import GroupMetadata
 
 
 def group_of(pipeline: str) -> str:
     """Return the name of a pipeline's consumer group."""
     return f"ferryman.{pipeline}"
+
+
+def standing(admin: kafka.Admin, group: str) -> GroupMetadata | None:
+    """Return what the brokers know of a group, None if there is no such group. Raises KafkaException."""
+    # Not describe_consumer_groups: librdkafka 2.16 aborts the process when the brokers go away while it waits for the
+    # coordinator (an assertion in rd_kafka_enq_once_del_source_return).
+    for found in admin.list_groups(group, timeout=kafka.TIMEOUT_S):
+        if found.id == group:
+            if found.error is not None:
+                raise KafkaException(found.error)
+            return found
+    return None
 
 
 def left_over(admin: kafka.Admin, group: str, topics: Iterable[str]) -> set[str]:
@@ -25,19 +38,34 @@ def left_over(admin: kafka.Admin, group: str, topics: Iterable[str]) -> set[str]
     A topic that does not exist is none of them. Where the brokers do not answer, nothing is known and none returned.
     """
     try:
-        described = admin.describe_consumer_groups([group], request_timeout=kafka.TIMEOUT_S)[group]
-        standing = described.result(kafka.TIMEOUT_S + 5)
-        if standing.state != ConsumerGroupState.STABLE:
+        found = standing(admin, group)
+        if found is None or found.state != "Stable":
             return set()
-        held = _held(standing)
+        held = {place for member in found.members for place in held_by(member.assignment or b"")}
         return {place[0] for place in kafka.partitions(admin, topics) if place not in held}
     except (KafkaException, kafka.KafkaUnavailable):
         return set()
 
 
-def _held(standing: ConsumerGroupDescription) -> set[tuple[str, int]]:
-    assigned = [member.assignment.topic_partitions for member in standing.members if member.assignment is not None]
-    return {(place.topic, place.partition) for places in assigned for place in places}
+def held_by(assignment: bytes) -> set[tuple[str, int]]:
+    """Return the (topic, partition) of a member's assignment, none for an empty one.
+
+    Format: ConsumerProtocolAssignment, all versions (Kafka's message definitions): version int16, array of topic
+    (string, array of int32), then what we do not need. Raises struct.error when it is cut short.
+    """
+    held: set[tuple[str, int]] = set()
+    if not assignment:
+        return held
+    _, topics = struct.unpack_from(">hi", assignment)
+    at = 6
+    for _ in range(topics):
+        (length,) = struct.unpack_from(">h", assignment, at)
+        name = assignment[at + 2 : at + 2 + length].decode()
+        (count,) = struct.unpack_from(">i", assignment, at + 2 + length)
+        at += 6 + length
+        held |= {(name, number) for number in struct.unpack_from(f">{count}i", assignment, at)}
+        at += 4 * count
+    return held
 
 
 def settings(instance: str | None, session_timeout_ms: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from apply import column_plan
 from apply.rows import Change, Rows
-from apply.steps import Delete, Erase, FullRow, Insert, Key, Plan, Step, Truncate, Upsert
+from apply.steps import Delete, Erase, Insert, Key, Plan, Step, Truncate, Upsert
 from schemas.block import UNSENT, Op, Origin, Row
 from schemas.columnar.received import ReceivedColumns
 from schemas.errors import ContractError
@@ -22,6 +22,7 @@ from schemas.errors import ContractError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apply.column_rows import FullRow
     from schemas.columnar.received import AnyReceived
     from schemas.received import Received
     from schemas.table import TableSchema

@@ -14,9 +14,9 @@ from apply.staging import Staging
 from apply.steps import Delete, KeyUpdate, Patch, Plan, Truncate, Upsert
 
 if TYPE_CHECKING:
+    from apply.column_rows import FullRow
     from apply.session import Session
     from apply.sql import Statements
-    from apply.steps import FullRow
 
 
 class Rebuilder:

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from apply.column_rows import FullRow
 from apply.errors import Blocked
-from apply.steps import Delete, FullRow, Key, KeyUpdate, Patch, Plan, Step, Upsert
+from apply.steps import Delete, Key, KeyUpdate, Patch, Plan, Step, Upsert
 from schemas.block import UNSENT, Op, Row
 from schemas.errors import ContractError
 

@@ -9,9 +9,10 @@ from apply.copy_lines import copy_lines, counted, keyed, picked, selected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from apply.column_rows import FullRow
     from apply.session import Session
     from apply.sql import Statements
-    from apply.steps import FullRow, Key, Patch, Rows
+    from apply.steps import Key, Patch, Rows
 
 
 class Staging:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from apply.column_rows import ColumnRows
+from apply.column_rows import ColumnRows, FullRow
 
 #: The key columns of one row, in key order.
 Key = tuple[bytes, ...]
-#: A row of which every value is known.
-FullRow = tuple[bytes | None, ...]
 #: Rows of a step: very many of them are held by column.
 Rows = list[FullRow] | ColumnRows
 

@@ -18,9 +18,10 @@ from apply.steps import Delete, Erase, Insert, KeyUpdate, Patch, Plan, Step, Tru
 from runtime import failpoints
 
 if TYPE_CHECKING:
+    from apply.column_rows import FullRow
     from apply.session import Session
     from apply.sql import Statements
-    from apply.steps import FullRow, Key, Rows
+    from apply.steps import Key, Rows
 
 #: Up to so many rows, single statements in one round trip beat the staging table.
 FEW: Final = 20

@@ -16,7 +16,7 @@ from capture.snapshot.numbering import Numbering
 from capture.snapshot.overlay import Overlay
 from capture.snapshot.settle import settle
 from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable
-from capture.tables import TableState, ranges
+from capture.spans import ranges
 from runtime import failpoints
 from schemas.block import Op, Origin
 from schemas.columnar.block import rows_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from capture.snapshot.numbering import Standing
     from capture.snapshot.workers import Outcome, Pool
     from capture.source import Batch, Source
+    from capture.tables import TableState
     from schemas.block import Transaction
     from schemas.columnar.block import AnyBlock
 

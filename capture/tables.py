@@ -52,19 +52,3 @@ class TableState:
             phase=phase, reason=reason, fix=fix, plan=None, done=(), todo=(), loaded=None, newest=None,
             rows_done=0, rows_total=None, started_ms=None, loaded_ms=None,
         )  # fmt: skip
-
-
-def ranges(numbers: set[int]) -> tuple[tuple[int, int], ...]:
-    """Return a set of numbers as inclusive ranges, in order."""
-    out: list[tuple[int, int]] = []
-    for n in sorted(numbers):
-        if out and out[-1][1] == n - 1:
-            out[-1] = (out[-1][0], n)
-        else:
-            out.append((n, n))
-    return tuple(out)
-
-
-def numbers(spans: tuple[tuple[int, int], ...]) -> set[int]:
-    """Return the set that :func:`ranges` was made of."""
-    return {n for first, last in spans for n in range(first, last + 1)}

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 import psycopg
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
-from apply.membership import group_of
+from apply import membership
 from capture.source import SourceError
 from operate import applied, sources
 from operate.following import end_offsets
@@ -71,13 +71,11 @@ def _applied(pipeline: Pipeline, faults: list[Fault]) -> Applied | None:
 
 def applying(pipeline: Pipeline) -> bool | None:
     """Whether a replica of apply is a member of the pipeline's consumer group; None: the brokers do not say."""
-    group = group_of(pipeline.pipeline)
-    admin = kafka.admin(pipeline.kafka)  # by name: its answers come only as long as it lives
-    future = admin.describe_consumer_groups([group], request_timeout=kafka.TIMEOUT_S)[group]
     try:
-        return bool(future.result(kafka.TIMEOUT_S + 5).members)
-    except KafkaException as error:
-        return False if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND else None
+        found = membership.standing(kafka.admin(pipeline.kafka), membership.group_of(pipeline.pipeline))
+    except KafkaException:
+        return None
+    return found is not None and bool(found.members)
 
 
 def capturing(pipeline: Pipeline) -> bool:

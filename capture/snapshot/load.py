@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from capture.snapshot.aside import Aside
 from capture.snapshot.track import Key, Todo, Track, changes
-from capture.tables import numbers
+from capture.spans import numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
