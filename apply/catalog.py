@@ -34,8 +34,13 @@ SELECT array_agg(a.attname::text)
    AND i.indpred IS NULL AND i.indexprs IS NULL
  GROUP BY i.indexrelid"""
 
+#: A foreign key acts by a trigger of the table that it refers to, and in a session of a replica triggers rest.
 _TABLE = """
-SELECT c.oid::bigint, EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = c.oid)
+SELECT c.oid::bigint, EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = c.oid),
+       (SELECT min(f.conname) FROM pg_constraint f
+         WHERE f.contype = 'f' AND f.conrelid = c.oid
+           AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
+           AND current_setting('session_replication_role') <> 'replica')
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'f', 'v')"""
@@ -46,10 +51,10 @@ def read_table(session: Session, namespace: str, name: str) -> TargetTable | Non
     found = session.execute(_TABLE, (namespace, name)).fetchone()
     if found is None:
         return None
-    oid, referenced = found
+    oid, referenced, acting = found
     columns = tuple(TargetColumn(*row) for row in session.execute(_COLUMNS, (oid,)))
     unique = frozenset(frozenset(names) for (names,) in session.execute(_UNIQUE, (oid,)))
-    return TargetTable(namespace, name, columns, unique, referenced)
+    return TargetTable(namespace, name, columns, unique, referenced, acting)
 
 
 def has_schema(session: Session, namespace: str) -> bool:

@@ -33,7 +33,7 @@ def ensure(session: Session, table: TableSchema, policy: Policy, applied: Collec
     ``applied`` names the columns that the target's rows have had before: such a column is not made anew, because the
     values that it held are lost.
 
-    Raises Blocked when the policy forbids a change that is needed, or a change could lose something.
+    Raises Blocked when the policy forbids a change that is needed, or rows or values could get lost.
     """
     target = catalog.read_table(session, table.namespace, table.name)
     types = _types(session, table) if policy != "ignore" else {}
@@ -66,10 +66,17 @@ def _check_dropped(table: TableSchema, target: TargetTable | None, applied: Coll
 
 
 def layout(table: TableSchema, target: TargetTable | None, *, created: bool = False) -> Layout:
-    """Return how a table version's columns lie in the target; raises Blocked when its key has no place there."""
+    """Return how a table version's columns lie in the target; raises Blocked when its rows are not safe there."""
     name = spell(table.namespace, table.name)
     if target is None:
         raise Blocked(f"the target has no table {name}", "create it, or set apply.evolution: evolve")
+    if target.acting is not None:
+        # Tables do not move at one pace: the row that it acts upon may be one from after its change, and would be lost.
+        raise Blocked(
+            f"the foreign key {target.acting} of the target's table {name} changes its rows by itself",
+            f"let the role set session_replication_role, or make {target.acting} act on nothing (NO ACTION); "
+            "ferryman goes on by itself",
+        )
     columns, positions = [], []
     for i, column in enumerate(table.columns):
         found = target.column(column.name)

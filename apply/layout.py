@@ -27,7 +27,8 @@ class TargetTable:
     """A table of the target as its catalog shows it.
 
     ``unique`` holds the column sets of the unique indexes that ON CONFLICT can use. ``referenced``: foreign keys of
-    other tables point at it.
+    other tables point at it. ``acting``: a foreign key of its own by which the target would remove or change its rows
+    when we write to another table.
     """
 
     namespace: str
@@ -35,6 +36,7 @@ class TargetTable:
     columns: tuple[TargetColumn, ...]
     unique: frozenset[frozenset[str]] = frozenset()
     referenced: bool = False
+    acting: str | None = None
 
     def column(self, name: str) -> TargetColumn | None:
         """Return the column of this name, if there is one."""

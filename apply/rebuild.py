@@ -7,24 +7,26 @@ the target has keep their values.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from apply import catalog
 from apply.copy_lines import selected
+from apply.sql import Statements
 from apply.staging import Staging
 from apply.steps import Delete, KeyUpdate, Patch, Plan, Truncate, Upsert
 
 if TYPE_CHECKING:
     from apply.column_rows import FullRow
     from apply.session import Session
-    from apply.sql import Statements
 
 
 class Rebuilder:
     """Writes plans of one keyed table version."""
 
     def __init__(self, session: Session, statements: Statements) -> None:
-        self._session, self._sql = session, statements
-        self._staging = Staging(session, statements)
+        self._session, self._sql = session, _as_of_now(session, statements)
+        self._staging = Staging(session, self._sql)
 
     def write(self, plan: Plan) -> int:
         """Run the plan; return how many rows that must exist were missing. Raises the driver's errors."""
@@ -56,3 +58,11 @@ class Rebuilder:
             self._staging.keyed_rows(selected(rows, layout.positions))
             self._session.run(self._sql.lift(range(len(layout.columns))))
             self._session.run(self._sql.insert_unlifted())
+
+
+def _as_of_now(session: Session, statements: Statements) -> Statements:
+    """Return the SQL for all columns that the table has now: of one that somebody added, no value may get lost."""
+    session.run(statements.hold_columns())
+    layout = statements.layout
+    found = catalog.read_table(session, layout.table.namespace, layout.table.name)
+    return Statements(replace(layout, table=found)) if found is not None else statements

@@ -84,7 +84,7 @@ def advice(error: Exception) -> str:
 
 
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (errors.UniqueViolation, "drop the target's unique constraint, or remove the row that is in the way"),
+    (errors.UniqueViolation, "drop the target's unique constraint, make it DEFERRABLE, or remove the row in the way"),
     (errors.ForeignKeyViolation, "drop the target's foreign key, or let the role set session_replication_role"),
     (errors.NotNullViolation, "give the target's column a default, or let it take NULL"),
     (errors.CheckViolation, "drop or correct the target's constraint"),
@@ -95,8 +95,8 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
 
 
 def _blocking(work: Work, batch: Batch) -> Action:
-    if work.session is not None:
-        return Action.BLOCK  # a part of a large transaction: nothing of it can be applied alone
     if not work.tried:
         return Action.AGAIN
+    if work.session is not None:
+        return Action.BLOCK  # a part of a large transaction: nothing of it can be applied alone
     return Action.HALVE if batch.units > 1 else Action.BLOCK

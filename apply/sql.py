@@ -99,8 +99,16 @@ class Statements:
         return _parametrised(f"UPDATE {self.table} t SET {values} WHERE {self._by_parameters()}")
 
     def create_lifted(self) -> str:
-        """Make the table that holds rows lifted out of the target's table, all their columns included."""
-        return f"CREATE TEMP TABLE IF NOT EXISTS {quote(self.lifted)} (LIKE {self.table}) ON COMMIT DELETE ROWS"
+        """Make the table that holds rows lifted out of the target's table: the columns that can be put back."""
+        names = ", ".join(map(quote, self._kept()))
+        return (
+            f"CREATE TEMP TABLE IF NOT EXISTS {quote(self.lifted)} ON COMMIT DELETE ROWS AS "
+            f"SELECT {names} FROM {self.table} WITH NO DATA"
+        )
+
+    def hold_columns(self) -> str:
+        """Keep the table's columns as they are until the transaction ends; rows may change."""
+        return f"SELECT FROM {self.table} LIMIT 0"
 
     def lift(self, columns: Sequence[int]) -> str:
         """Move the rows that have the staged keys out of the table, with some columns set to the staged values."""
