@@ -131,11 +131,15 @@ def source_values(table: TableSchema, prefix: str, transaction: Transaction, ori
 
 
 def _binlog(id_: str) -> dict[str, object]:
-    """Return where a transaction of MySQL begins, from its id: ``file:offset`` and perhaps its GTID behind a blank."""
+    """Return where a transaction of MySQL began, from its id: ``file:offset@server_id`` and perhaps `` gtid``.
+
+    Rows of a snapshot have no transaction; their server's number is 0, as in Debezium's.
+    """
     begin, _, gtid = id_.partition(" ")
-    file, _, offset = begin.rpartition(":")
+    place, _, server_id = begin.rpartition("@")
+    file, _, offset = place.rpartition(":")
     return {
-        "server_id": 0,
+        "server_id": int(server_id) if _is_number(server_id) else 0,
         "gtid": gtid or None,
         "file": file,
         "pos": int(offset) if _is_number(offset) else 0,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from operate.local.server import Say
 
 SUPERUSER = "root"
-#: Variables that would steer the server; the loader's path is for other programs, and so may a temporary folder be
-#: that only we can write to.
+#: Variables that would steer the server; the loader's path is for other programs. The temporary folder is its own: a
+#: server that starts deletes the temporary tables that it finds there, whosesoever they are.
 UNWANTED_VARIABLES = ("MYSQL", "MARIADB", "LC_", "LANG", "LD_LIBRARY_PATH", "TZ", "TMPDIR")
 
 #: Options of every server, those that change data capture asks for among them.
@@ -83,6 +83,7 @@ class MySQLServer(Server):
     def prepare(self) -> None:
         """Make the data folder, once."""
         home = account.own_folder(self._home, account.server_user())
+        account.own_folder(home / "tmp", account.server_user())
         if not (home / "data").exists():
             self._install(home)
 
@@ -92,7 +93,7 @@ class MySQLServer(Server):
         options = [f"--{name}={value}" for name, value in settings.items()]
         program, *arguments = self._program()
         argv = [program, "--no-defaults", *arguments, *options]
-        return process.Launch(argv, process.clean_environment(UNWANTED_VARIABLES), account.server_user())
+        return process.Launch(argv, self._environment(), account.server_user())
 
     def answers(self) -> bool:
         """Return whether the superuser can log in."""
@@ -124,7 +125,7 @@ class MySQLServer(Server):
             shutil.chown(accounts, user)
         done = subprocess.run(
             self._installation(draft, accounts),
-            env=process.clean_environment(UNWANTED_VARIABLES),
+            env=self._environment(),
             cwd="/",
             user=user,
             extra_groups=None if user is None else [],
@@ -138,6 +139,9 @@ class MySQLServer(Server):
             words = done.stdout[:800].strip().replace(self._password(), "...")
             raise Unreachable(f"{self.title}'s data could not be made: {words}", str(self.folder), "see its message")
         draft.rename(home / "data")
+
+    def _environment(self) -> dict[str, str]:
+        return process.clean_environment(UNWANTED_VARIABLES) | {"TMPDIR": str(self._home.resolve() / "tmp")}
 
     def _password(self) -> str:
         path = self.folder / "password"

@@ -99,7 +99,9 @@ def test_a_killed_mysql_comes_back_on_its_port_with_what_was_committed(
 
 
 @pytest.mark.parametrize("name", ["mariadb", pytest.param("mysql", marks=pytest.mark.mysql)])
-def test_a_mysql_listens_on_loopback_and_logs_whole_rows_with_names(folder: Path, name: str) -> None:
+def test_a_mysql_listens_on_loopback_logs_whole_rows_with_names_and_has_temporary_files_of_its_own(
+    folder: Path, name: str
+) -> None:
     stack = Stack(folder, [name]).up()
 
     with mysql.connect(stack.addresses[name], program_name="test") as connection, connection.cursor() as cursor:
@@ -107,6 +109,9 @@ def test_a_mysql_listens_on_loopback_and_logs_whole_rows_with_names(folder: Path
         assert cursor.fetchall() == (("127.0.0.1", "ROW", "FULL", "FULL", 1),)
         cursor.execute("SELECT user, host FROM mysql.user WHERE user IN ('', 'root') ORDER BY host")
         assert cursor.fetchall() == (("root", "127.0.0.1"), ("root", "localhost"))
+        cursor.execute("SELECT @@tmpdir, @@datadir")
+        (temporary, data), = cursor.fetchall()  # fmt: skip
+        assert Path(temporary).parent == Path(data).parent
 
 
 def test_a_killed_kafka_comes_back_at_its_address_with_its_topics(folder: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from capture.source import HistoryLost, SourceUnavailable
+from tests.support.daemons_pipeline import until
 from tests.support.mysql_source import Database
 from tests.support.sources import changes, identity_of, read_all, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.live
 
@@ -163,6 +166,52 @@ def test_another_replica_with_our_number_ends_the_stream_and_is_named_where_the_
         if mysql_kind == "mysql":
             assert "source.server_id" in caught.value.fix
     other.close()
+
+
+@pytest.mark.mysql
+def test_a_transaction_that_was_committing_when_a_stream_began_is_known_after_a_failover(mysql_db, pipeline_name):
+    """Read again behind a later change of the same row, it would set that row back."""
+    db = Database(mysql_db, pipeline_name)
+    db.run("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    identity = identity_of(db.source())
+    with committing(db, "INSERT INTO t VALUES (1, 'first')") as finish, started(db.source()) as source:
+        finish()
+        db.run("UPDATE t SET v = 'later'")
+        batch = read_all(source)
+    assert changes(batch)[-1].after == (b"1", b"later")
+    with started(db.source(), batch.resume, identity | {"server": "another"}) as source:
+        source.confirm(source.read(1_000, 0.1).resume)
+        assert changes(read_all(source)) == []
+    db.close()
+
+
+@contextmanager
+def committing(db: Database, statement: str) -> Iterator[Callable[[], None]]:
+    """Hold a transaction between the log and its commit, as semi-synchronous replication does; gives what ends that."""
+    db.run("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'")
+    names = [f"@@global.rpl_semi_sync_source_{name}" for name in ("timeout", "wait_point", "enabled")]
+    db.run(f"SET {names[0]} = 600000, {names[1]} = 'AFTER_SYNC', {names[2]} = ON")
+    before = db.value("SELECT @@global.gtid_executed")
+    thread = threading.Thread(target=_alone, args=(db, statement))
+
+    def finish() -> None:
+        db.run(f"SET {names[2]} = OFF")
+        thread.join(30)
+
+    try:
+        mark = db.rows("SHOW BINARY LOG STATUS")[0][1]
+        thread.start()
+        until(lambda: db.rows("SHOW BINARY LOG STATUS")[0][1] != mark, "the transaction is in the log")
+        assert db.value("SELECT @@global.gtid_executed") == before, "it was executed already"
+        yield finish
+    finally:
+        finish()
+        db.run("UNINSTALL PLUGIN rpl_semi_sync_source")
+
+
+def _alone(db: Database, statement: str) -> None:
+    with db.second() as other, other.cursor() as cursor:
+        cursor.execute(statement)
 
 
 @pytest.mark.mysql

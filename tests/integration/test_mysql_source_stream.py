@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runtime import mysql
 from schemas.block import Op
 from tests.support.mysql_source import Database
 from tests.support.sources import changes, found, read_all, started
@@ -34,9 +36,7 @@ def seen(batch, table="t"):
     return [(e.op.value, e.before and e.before[0], e.after) for e in changes(batch, table)]
 
 
-def test_statements_that_write_many_rows_in_their_own_ways_come_as_rows(t, tmp_path):
-    file = tmp_path / "rows"
-    file.write_text("10\tten\n11\televen\n")
+def test_statements_that_write_many_rows_in_their_own_ways_come_as_rows(t):
     t.run("CREATE TABLE u (id int PRIMARY KEY, w varchar(50))", "INSERT INTO u VALUES (1, 'x'), (2, 'y')")
     with started(t.source()) as source:
         t.run(
@@ -56,6 +56,21 @@ def test_statements_that_write_many_rows_in_their_own_ways_come_as_rows(t, tmp_p
         ("d", b"21", None), ("d", b"22", None),
     ]  # fmt: skip
     assert [op for op, *_ in seen(batch, "u")] == ["u", "u", "d", "d"]
+
+
+def test_loaded_files_come_as_rows(t, tmp_path):
+    file = tmp_path / "rows"
+    file.write_text("10\tten\n2\tB\n11\t\\N\n")
+    with started(t.source()) as source, mysql.connect(t.url, program_name="test", local_infile=True) as other:
+        with other.cursor() as cursor:
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' REPLACE INTO TABLE t")
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' IGNORE INTO TABLE t SET v = 'ignored'")
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE t (id, @v) SET id = id + 40, v = upper(@v)")
+        batch = read_all(source)
+    assert seen(batch) == [
+        ("c", None, (b"10", b"ten")), ("u", b"2", (b"2", b"B")), ("c", None, (b"11", None)),
+        ("c", None, (b"50", b"TEN")), ("c", None, (b"42", b"B")), ("c", None, (b"51", None)),
+    ]  # fmt: skip
 
 
 def test_a_truncate_comes_between_the_rows_before_and_behind_it(t):
@@ -108,6 +123,37 @@ def test_an_xa_transaction_that_was_prepared_before_a_restart_is_not_lost_by_it(
         again = read_all(source)
     assert seen(again) == [("c", None, (b"8", b"meanwhile")), ("c", None, (b"7", b"xa"))]
     assert changes(again)[0].order == changes(saved)[0].order  # so it is known to have been there
+
+
+def test_the_rows_of_a_large_xa_transaction_wait_in_a_file_and_come_in_parts(t):
+    rows, at_once = 60_000, 5_000
+    with started(t.source()) as source:
+        with t.second() as other, other.cursor() as cursor:
+            cursor.execute("XA START 'large'")
+            for first in range(100, 100 + rows, 10_000):
+                values = ", ".join(f"({i}, repeat('x', 50))" for i in range(first, first + 10_000))
+                cursor.execute(f"INSERT INTO t VALUES {values}")
+            for statement in ("UPDATE t SET v = 'y' WHERE id = 100", "XA END 'large'", "XA PREPARE 'large'"):
+                cursor.execute(statement)
+        tracemalloc.start()
+        try:
+            mark = source.now()
+            while not source.passed(mark):
+                assert source.read(at_once, 0.1).blocks == []
+            held_bytes = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        t.run("XA COMMIT 'large'")
+        mark, batches = source.now(), []
+        while not source.passed(mark):
+            batches.append(changes(source.read(at_once, 0.1)))
+    assert held_bytes < 3 << 20  # of at least 4.5 MB
+    assert max(map(len, batches)) < 2 * at_once
+    events = [event for batch in batches for event in batch]
+    assert [e.after[0] for e in events] == [b"%d" % i for i in range(100, 100 + rows)] + [b"100"]
+    assert events[-1].after == (b"100", b"y")
+    assert [e.last for e in events] == [False] * rows + [True]
+    assert len({e.order.position for e in events}) == 1
 
 
 def test_an_xa_transaction_that_was_prepared_before_capture_began_makes_its_rows_a_loss(t):

@@ -7,13 +7,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.support import trials
 from tests.support.contents_reader import Reader
 from tests.support.daemons_pipeline import Pipeline, closing
 from tests.support.databases import fresh_database
 from tests.support.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.support.proxy import Proxy
@@ -34,6 +36,15 @@ class Setting:
     pipeline: Pipeline
     workload: Workload
     reader: Reader
+
+    @property
+    def copied(self) -> Sequence[str]:
+        """The tables that a fault may have copied anew on its way."""
+        return trials.COPIED
+
+    def fresh_tables(self) -> AbstractContextManager[None]:
+        """Tables that are new while something happens."""
+        return trials.fresh_tables(self.pipeline.source)
 
     def load(self) -> None:
         """Start both daemons and wait until everything is in the target."""

@@ -15,7 +15,7 @@ import pymysql
 from runtime import mysql, mysql_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pymysql.cursors import Cursor
 
@@ -72,11 +72,49 @@ class Workload:
             assert self._news.wait_for(lambda: self._done.total() >= goal or self._failed, 60)
 
     def write_much(self, rows: int = 4_000) -> None:
-        """Commit one transaction of so many rows."""
+        """Commit one transaction of so many new rows, which also changes every account and takes some visits away."""
+        self._patiently(self._much, rows)
+
+    def _much(self, cursor: Cursor, rows: int) -> None:
+        cursor.execute("UPDATE accounts SET amount = amount + 1")
+        cursor.execute("DELETE FROM visits WHERE what = 'much' AND who < 30")
+        cursor.executemany("INSERT INTO visits (who, what) VALUES (%s, 'much')", [(i % 50,) for i in range(rows)])
+
+    def alter(self, *, default: bool = False) -> None:
+        """Change a table's columns, with a row that brings them; ``default``: older rows get a value by it.
+
+        Of such a column nothing is known once its table was altered again unseen, so ask for that on its own.
+        """
+        number = next(self._numbers)
+        if default:
+            self._run_alone(f"ALTER TABLE pairs ADD COLUMN d{number} varchar(9) DEFAULT 'older'")
+            self._patiently(_pair, Random(number))
+            return
+        self._run_alone(
+            f"ALTER TABLE accounts ADD COLUMN n{number} int, MODIFY owner varchar({41 + number}) CHARACTER SET latin1"
+        )
+        self._patiently(_numbered, f"n{number}", number)
+
+    def _run_alone(self, statement: str) -> None:
+        with mysql.connect(self.url, program_name="workload") as connection, connection.cursor() as cursor:
+            cursor.execute("SET SESSION lock_wait_timeout = 60")
+            cursor.execute(statement)
+
+    def _patiently(self, write: Callable[..., None], *arguments: object) -> None:
+        """Commit a transaction, again and again while others are in its way."""
         with mysql.connect(self.url, program_name="workload", autocommit=False) as connection:
-            with connection.cursor() as cursor:
-                cursor.executemany("INSERT INTO visits VALUES (%s, 'much')", [(i % 50,) for i in range(rows)])
-            connection.commit()
+            for _ in range(50):
+                try:
+                    with connection.cursor() as cursor:
+                        write(cursor, *arguments)
+                    connection.commit()
+                except pymysql.MySQLError as error:
+                    connection.rollback()
+                    if error.args[0] not in _PASSING:
+                        raise
+                else:
+                    return
+            raise AssertionError("the other writers let no transaction through")
 
     @contextmanager
     def fresh_table(self) -> Iterator[None]:
@@ -122,7 +160,9 @@ class Workload:
                 with ours.cursor() as cursor:
                     cursor.execute(f"SELECT * FROM {table}")
                     left = Counter(cursor.fetchall())
-                right = Counter(theirs.execute(f"SELECT * FROM {self.database}.{table}").fetchall())
+                    # By name: a column that was added later may stand at another place in the target.
+                    names = ", ".join(column[0] for column in cursor.description)
+                right = Counter(theirs.execute(f"SELECT {names} FROM {self.database}.{table}").fetchall())
                 if left != right:
                     found.append(f"{table}: {(left - right).total()} missing, {(right - left).total()} extra")
         return found
@@ -130,7 +170,14 @@ class Workload:
 
 def _insert(cursor: Cursor, random: Random) -> None:
     id_ = random.randrange(ROWS * 2)
-    cursor.execute("INSERT INTO accounts VALUES (%s, 'new', %s, now(6))", (id_, random.randrange(10**6) / 100))
+    cursor.execute(
+        "INSERT INTO accounts (id, owner, amount, seen) VALUES (%s, 'new', %s, now(6))",
+        (id_, random.randrange(10**6) / 100),
+    )
+
+
+def _numbered(cursor: Cursor, column: str, number: int) -> None:
+    cursor.execute(f"UPDATE accounts SET {column} = id, owner = repeat('ß', %s) WHERE id < 20", (41 + number,))
 
 
 def _update(cursor: Cursor, random: Random) -> None:
@@ -147,7 +194,9 @@ def _move(cursor: Cursor, random: Random) -> None:
 
 
 def _pair(cursor: Cursor, random: Random) -> None:
-    cursor.execute("REPLACE INTO pairs VALUES (%s, %s, 'z')", (f"k{random.randrange(9)}", random.randrange(ROWS * 2)))
+    cursor.execute(
+        "REPLACE INTO pairs (a, b, v) VALUES (%s, %s, 'z')", (f"k{random.randrange(9)}", random.randrange(ROWS * 2))
+    )
 
 
 def _visit(cursor: Cursor, random: Random) -> None:

@@ -56,8 +56,8 @@ def die_at_a_failpoint(setting: Setting, random: Random) -> str:
     pipeline = setting.pipeline
     daemon = pipeline.daemon(name.partition(".")[0])
     daemon.kill()
-    with fresh_tables(pipeline.source):
-        pipeline.resync(*COPIED)
+    with setting.fresh_tables():
+        pipeline.resync(*setting.copied)
         daemon.start(armed(name, nth))
         daemon.wait_for_death_at(name, 120)
         daemon.start()

@@ -16,6 +16,7 @@ from capture.sources.mysql import binlog, ddl, payload, rows
 from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
 from capture.sources.mysql.coordinates import FIRST, Place
 from capture.sources.mysql.forms import UnreadableValue
+from capture.sources.mysql.held import Held
 from capture.sources.mysql.visibility import transaction_id
 from schemas.block import Transaction
 from schemas.columnar.encode import FEWEST
@@ -43,14 +44,14 @@ FOREIGN_XA = "an XA transaction was committed whose rows were logged before capt
 class Assembler:
     """Feed it every event; :meth:`take` what has come of them. Blocks go by column from ``fewest`` rows on.
 
-    A compressed transaction stops at ``most`` rows, until :meth:`pump`.
+    A transaction that comes at once, compressed or prepared, stops at ``most`` rows, until :meth:`pump`.
     """
 
     def __init__(self, standing: Standing, follower: Follower, fewest: int = FEWEST) -> None:
         self._fewest = fewest
         self.rows = 0
         self.most = sys.maxsize
-        self._inner: Iterator[tuple[Header, bytes]] = iter(())
+        self._steps: list[Iterator[None]] = []
         self.standing = standing
         self.news = False
         self._follower = follower
@@ -62,13 +63,14 @@ class Assembler:
         self._muted: set[str] = set()
         self._at: Transaction | None = None
         self._place = standing.place or Place.of("log.0", FIRST)
+        self._placed = standing.place is not None
         self._gtid: Gtid | None = None
         self._begun = False
         self._begin_place = self._place
         self._touched: set[str] = set()
         self._before_prepared: Standing | None = None
-        self._prepared: dict[bytes, list[tuple[Reading, list[bytes]]]] = {}
-        self._holding: list[tuple[Reading, list[bytes]]] | None = None
+        self._prepared: dict[bytes, Held] = {}
+        self._holding: Held | None = None
         self._handlers: Final[dict[int, Callable[[Header, bytes], None]]] = {
             binlog.HEARTBEAT: self._heartbeat,
             binlog.ROTATE: self._rotate,
@@ -140,6 +142,16 @@ class Assembler:
             self._move(head)
         if handler is not None:
             handler(head, body)
+        self.pump()
+
+    def pump(self) -> None:
+        """Go on with a transaction that comes at once as a whole, while there is room for rows."""
+        while self._steps:
+            steps = self._steps[-1]
+            if next(steps, self) is self:
+                self._steps.remove(steps)
+            elif self.rows >= self.most:
+                return
         if self._gtid is None:
             self._settle()
 
@@ -151,7 +163,8 @@ class Assembler:
         self._place = self._place._replace(offset=offset)
 
     def _settle(self) -> None:
-        if self._place != self.standing.place:
+        """Take up the place, unless the server may still be skipping transactions from there on that were read."""
+        if self._placed and self._place != self.standing.place:
             self.standing = replace(self.standing, place=self._place)
 
     def _heartbeat(self, head: Header, body: bytes) -> None:
@@ -161,6 +174,7 @@ class Assembler:
         place = Place.of(body.decode(), head.end)
         beyond = self._place.offset - self._place.offset % _OFFSETS if place.file == self._place.file else 0
         self._place = max(self._place, place._replace(offset=beyond + head.end))
+        self._placed = True
 
     def _rotate(self, _head: Header, body: bytes) -> None:
         file, offset = binlog.rotate(body)
@@ -184,13 +198,13 @@ class Assembler:
     def _begin(self, head: Header, gtid: Gtid) -> None:
         self._gtid = gtid
         self._begin_place = self._place._replace(offset=self._place.offset - head.size)
-        self._holding = [] if gtid.prepared else None
+        self._holding = Held() if gtid.prepared else None
         self._begun = not gtid.standalone and head.kind == binlog.MARIADB_GTID
         committed_us = gtid.committed_us if gtid.committed_us is not None else head.seconds * _MICROSECONDS
         self._at = Transaction(
             replace(self.standing, count=self.standing.count + 1).position,
             committed_us,
-            transaction_id(self._begin_place, gtid.gtid),
+            transaction_id(self._begin_place, head.server_id, gtid.gtid),
         )
         self._runs.begin(self._at)
 
@@ -203,24 +217,21 @@ class Assembler:
         if not self._prepared:
             self._before_prepared = None
         self._gtid, self._holding = None, None
+        self._placed = True
         self._touched.clear()
         self.news = True
 
     def _payload(self, _head: Header, body: bytes) -> None:
         """A whole transaction in one event."""
-        self._inner = payload.events(payload.payload(body))
-        self.pump()
+        self._steps.append(self._unpacked(payload.payload(body)))
 
-    def pump(self) -> None:
-        """Go on with a compressed transaction while there is room for rows; its own events do not move the place."""
-        for inner, data in self._inner:
+    def _unpacked(self, held: payload.Payload) -> Iterator[None]:
+        """Its own events do not move the place."""
+        for inner, data in payload.events(held):
             handler = self._handlers.get(inner.kind)
             if handler is not None:
                 handler(inner, data)
-            if self.rows >= self.most:
-                return
-        if self._gtid is None:
-            self._settle()
+            yield
 
     def _query(self, head: Header, body: bytes) -> None:
         query = binlog.query(head.kind, body)
@@ -273,22 +284,22 @@ class Assembler:
     def _xa(self, text: bytes) -> None:
         verb = text.split(None, 2)[1].upper()
         if verb in (b"START", b"BEGIN"):
-            self._holding, self._begun = [], True
+            self._holding, self._begun = Held(), True
         elif verb == b"COMMIT":
             self._xa_commit(binlog.xid_of_statement(text))
         elif verb == b"ROLLBACK":
-            self._prepared.pop(binlog.xid_of_statement(text), None)
+            self._prepared.pop(binlog.xid_of_statement(text), Held()).close()
             self._commit()
 
     def _xa_prepare(self, _head: Header, body: bytes) -> None:
         """The rows of an XA transaction are in the log when it is prepared, and count when it is committed."""
         one_phase, xid = binlog.xa_prepare(body)
-        held, self._holding = self._holding or [], None
+        held, self._holding = self._holding or Held(), None
         if one_phase:
-            self._replay(held)
-        else:
-            self._before_prepared = self._before_prepared or replace(self.standing, place=self._begin_place)
-            self._prepared[xid] = held
+            self._steps.append(self._replayed(held))
+            return
+        self._before_prepared = self._before_prepared or replace(self.standing, place=self._begin_place)
+        self._prepared[xid] = held
         self._commit()
 
     def _xa_commit(self, xid: bytes) -> None:
@@ -296,14 +307,17 @@ class Assembler:
         if held is None:
             for name in self._follower.all_names():
                 self._lost[name] = FOREIGN_XA
+            self._commit()
         else:
-            self._replay(held)
-        self._commit()
+            self._steps.append(self._replayed(held))
 
-    def _replay(self, held: list[tuple[Reading, list[bytes]]]) -> None:
-        for reading, found in held:
+    def _replayed(self, held: Held) -> Iterator[None]:
+        for reading, found in held.parts():
             if reading.name not in self._muted:
                 self._add(self._same(reading), found)
+                yield
+        held.close()
+        self._commit()
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
@@ -347,7 +361,7 @@ class Assembler:
             self._lose(followed.name, f"a row of it cannot be read: {error}")
             return
         if self._holding is not None:
-            self._holding.append((reading, found))
+            self._holding.add(reading, found)
         elif found:
             self._add(reading, found)
 

@@ -70,7 +70,7 @@ class MySQLSession:
         """Return the end of the log; a stream without anything to read hears of it with the next heartbeat."""
         with self._translated():
             known = server.inspect(self._connection)
-            place, gtids = server.standing(self._connection, known)
+            place, gtids = server.end(self._connection, known)
             return MySQLMark(known, place, gtids, server.log_files(self._connection))
 
     def look(self, stream: StreamRecord | None) -> LogState:

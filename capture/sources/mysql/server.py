@@ -87,11 +87,10 @@ def place(conn: Connection[Any]) -> Place:
     return Place.of(str(file), int(offset))
 
 
-def standing(conn: Connection[Any], server: Server) -> tuple[Place, Gtids]:
-    """Return the end of the log and the ids of all transactions before it.
+def end(conn: Connection[Any], server: Server) -> tuple[Place, Gtids]:
+    """Return the end of the log, and the ids of the transactions before it.
 
-    MySQL counts a transaction as executed a moment after it is in the log, so its set may lack the very last ones. On
-    the same server a stream resumes at the place, so that matters after a failover alone (README, limits).
+    MySQL counts a transaction as executed a moment after it is in the log: its set may lack the very last ones.
     """
     row = _status(conn)
     at = Place.of(str(row[0]), int(row[1]))
@@ -100,6 +99,16 @@ def standing(conn: Connection[Any], server: Server) -> tuple[Place, Gtids]:
             position = value(conn, "SELECT BINLOG_GTID_POS(%s, %s)", at.file, at.offset)
             return at, GtidPosition.parse(str(position or ""))
     return at, GtidSet.parse(str(row[4])) if server.gtids else GtidSet()
+
+
+def standing(conn: Connection[Any], server: Server) -> tuple[Place | None, Gtids]:
+    """Return where a stream begins now: at a place, behind all of these transactions.
+
+    MySQL with GTIDs has no such place: nothing tells which transactions before the end of the log are not in the set.
+    So it is None, and the stream begins behind the set: it has those transactions, and knows their ids from then on.
+    """
+    at, gtids = end(conn, server)
+    return (None if server.gtids and not server.mariadb else at), gtids
 
 
 def executed(conn: Connection[Any], server: Server) -> Gtids:

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from schemas.block import Transaction
 
 
-def transaction_id(begin: Place, gtid: str) -> str:
-    """Return a transaction's id: ``file:offset`` of its beginning, and behind a blank its global id if it has one."""
-    return f"{begin} {gtid}".rstrip()
+def transaction_id(begin: Place, server_id: int, gtid: str) -> str:
+    """Return a transaction's id, in the form that :mod:`schemas.source_block` takes apart.
+
+    ``file:offset`` of its beginning, behind an @ the number of the server that it was made on, and behind a blank its
+    global id if it has one.
+    """
+    return f"{begin}@{server_id} {gtid}".rstrip()
 
 
 def begin_of(transaction_id: str) -> Place:
     """Return where a transaction begins, from its id."""
-    file, _, offset = transaction_id.split(" ", 1)[0].rpartition(":")
+    file, _, offset = transaction_id.split(" ", 1)[0].rpartition("@")[0].rpartition(":")
     return Place.of(file, int(offset))
 
 

@@ -13,6 +13,11 @@ from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.gtid import GtidPosition
 from capture.sources.mysql.positions import Standing
 from capture.sources.mysql.visibility import Snapshot, begin_of
+from schemas.block import Origin, Transaction
+from schemas.source_block import source_values
+from schemas.table import TableSchema
+
+TABLE = TableSchema("db", "t", (), connector="mariadb")
 
 
 class Nobody:
@@ -154,6 +159,25 @@ def test_a_snapshot_includes_what_began_before_its_place(log):
     assert Snapshot(between).after(between.dump())
     assert not Snapshot(between).after(Place.of("log.000008", 4).dump())
     assert Snapshot(Place.of("log.000010", 4)).includes(second)  # files compare by number
+
+
+def test_events_say_where_their_transaction_began_and_on_which_server_it_was_made(log):
+    log.gtid(flags=1)
+    told = source_values(TABLE, "shop", log.assembler.at, Origin.LOG)
+    assert {name: told[name] for name in ("server_id", "gtid", "file", "pos")} == {
+        "server_id": 1, "gtid": "0-1-1", "file": "log.000007", "pos": 1_000,
+    }  # fmt: skip
+    assert source_values(TABLE, "shop", Transaction(0, 0, ""), Origin.CHUNK)["server_id"] == 0
+
+
+def test_a_stream_that_begins_behind_transaction_ids_has_no_place_until_the_server_has_skipped_those():
+    """What lies between the head of the file and the first event that is sent was read before, perhaps elsewhere."""
+    log = Log(Assembler(Standing(None, GtidPosition.parse("0-1-9")), Nobody()))
+    log.rotate("log.000007", artificial=True)
+    log.event(binlog.FORMAT, bytes(57), end=False, flags=binlog.ARTIFICIAL)
+    assert log.assembler.take().resume["place"] is None
+    log.assembler.feed(binlog.Header(0, binlog.HEARTBEAT, 1, 0, 5_000, 0), b"log.000007")
+    assert log.assembler.take().resume["place"] == {"file": "log.000007", "offset": 5_000}
 
 
 def test_on_another_server_positions_go_on_above_all_that_were_given():
