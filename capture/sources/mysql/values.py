@@ -21,6 +21,8 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY_US: Final = 86_400_000_000
 #: PostGIS' flag in the type of a geometry: an SRID follows.
 _WITH_SRID: Final = 0x2000_0000
+#: Bytes of a WKB in front of its coordinates: byte order and kind.
+_WKB_HEAD: Final = 5
 _GEOMETRIES: Final = frozenset(
     {
         "GEOMETRY", "POINT", "LINESTRING", "POLYGON", "MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON",
@@ -133,6 +135,8 @@ def _ewkb(stored: bytes) -> bytes:
     srid, wkb = int.from_bytes(stored[:4], "little"), stored[4:]
     if not srid:
         return wkb
+    if len(wkb) < _WKB_HEAD:
+        raise ValueError("a geometry without a head")
     order = "little" if wkb[0] else "big"
     kind = int.from_bytes(wkb[1:5], order) | _WITH_SRID  # type: ignore[arg-type]
     return wkb[:1] + kind.to_bytes(4, order) + srid.to_bytes(4, order) + wkb[5:]  # type: ignore[arg-type]

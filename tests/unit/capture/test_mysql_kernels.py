@@ -31,11 +31,14 @@ def written(found: Column, forms: list[bytes | None], policy: Policy | None = No
 
 
 def expected(found: Column, forms: list[bytes | None], policy: Policy | None = None) -> list[bytes] | None:
-    """Return the Avro bytes of the values one by one, or None if one is verbatim."""
+    """Return the Avro bytes of the values one by one, or None if one is verbatim or none of its type."""
     convert, put = converter(found, policy), writer(bare_type(found.type.kind, Records()))
     out = []
     for form in forms:
-        value = None if form is None else convert(form)
+        try:
+            value = None if form is None else convert(form)
+        except ValueError:
+            return None
         if isinstance(value, Verbatim):
             return None
         out.append(b"\x00" if value is None else b"\x02" + put(value))
