@@ -8,6 +8,7 @@ happened.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -59,8 +60,13 @@ class Place(NamedTuple):
     @property
     def lock(self) -> int:
         """The number of its advisory lock: 64 bits, signed."""
-        digest = hashlib.sha256("\0".join(map(str, ("ferryman", *self))).encode()).digest()
-        return int.from_bytes(digest[:8], "big", signed=True)
+        return _lock(*self)
+
+
+@lru_cache(4096)
+def _lock(pipeline: str, topic: str, partition: int) -> int:
+    digest = hashlib.sha256("\0".join(("ferryman", pipeline, topic, str(partition))).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 class Checkpoint(NamedTuple):
@@ -96,8 +102,10 @@ def fence(session: Session, place: Place, epoch: int) -> Checkpoint:
 
     The advisory lock tells a successor which session to end, should this process stand still in the transaction.
     """
-    session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
-    row = session.execute(_LOCK, (*place, epoch)).fetchone()
+    with session.together():
+        session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+        locked = session.execute(_LOCK, (*place, epoch))
+    row = locked.fetchone()
     if row is None:
         raise Fenced
     return Checkpoint(*row)

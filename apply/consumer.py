@@ -27,6 +27,9 @@ _log = structlog.get_logger()
 #: Seconds to wait for a broker's answer about a partition's first and last offset.
 _WATERMARK_S: Final = 10.0
 
+#: Seconds between two commits to the group. Each is a record that the brokers write; the lag it shows needs no more.
+_NOTE_S: Final = 1.0
+
 #: Seconds between two expulsions that one replica survives: sooner, and another one really bears its name.
 _EXPELLED_S: Final = 60.0
 
@@ -76,6 +79,8 @@ class TopicConsumer:
         self._mine: set[PartitionId] = set()
         self._reading: set[PartitionId] = set()
         self._holding = False
+        self._noted: dict[PartitionId, int] = {}
+        self._note_at = 0.0
         self._expelled_at: float | None = None
         self._consumer: Consumer = kafka.consumer(config, group, **self._settings)
 
@@ -139,17 +144,24 @@ class TopicConsumer:
         return int(self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)[1])
 
     def note(self, offsets: dict[PartitionId, int]) -> None:
-        """Tell the group what is applied, for tools that show lag; nothing reads it back."""
-        if offsets:
-            places = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
-            try:
-                self._consumer.commit(offsets=places, asynchronous=True)
-            except KafkaException as error:
-                _log.debug("group.commit_failed", error=error.args[0].name())
+        """Tell the group what is applied, now and then, for tools that show lag; nothing reads it back."""
+        self._noted |= offsets
+        if self._noted and time.monotonic() >= self._note_at:
+            self._commit()
 
     def close(self) -> None:
         """Leave; a member with a name of its own (``--instance``) keeps its partitions for the session timeout."""
+        self._commit()
         self._consumer.close()
+
+    def _commit(self) -> None:
+        places = [TopicPartition(*place, offset) for place, offset in self._noted.items() if place in self._mine]
+        self._noted, self._note_at = {}, time.monotonic() + _NOTE_S
+        try:
+            if places:
+                self._consumer.commit(offsets=places, asynchronous=True)
+        except KafkaException as error:
+            _log.debug("group.commit_failed", error=error.args[0].name())
 
     def _sort(self, messages: list[Message], found: Poll) -> None:
         """Sort by partition what came; a list for each thing that is asked of all of them is far faster."""

@@ -19,7 +19,7 @@ from apply.membership import group_of
 from apply.ownership import Ownership
 from apply.session import Session
 from apply.target import connector
-from runtime import http, kafka, policy, row_path
+from runtime import garbage, http, kafka, policy, row_path
 from runtime.positions import Tail
 from runtime.schema_store import SchemaReader
 
@@ -45,6 +45,7 @@ def run(pipeline: Pipeline, instance: str | None, http_address: str, stop: Stop)
     Raises FerrymanError when the target or the brokers refuse us for good.
     """
     gc.set_threshold(*_GC_THRESHOLDS)
+    garbage.settle()
     health = http.Health("apply")
     address = http.serve(http_address, health)
     _log.info("apply.started", pipeline=pipeline.pipeline, instance=instance, http=address)

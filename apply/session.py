@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
@@ -11,7 +12,7 @@ from psycopg.adapt import Dumper
 from runtime import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 _log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ class Session:
         self.known: dict[Hashable, Any] = {}
         self._open = open_connection
         self._connection: psycopg.Connection | None = None
+        self._begun = False
         self._stages: dict[str, bool] = {}
         self._made: list[str] = []
         self._used: set[str] = set()
@@ -52,6 +54,8 @@ class Session:
         """The open connection; raises Unreachable or Refused when there is none to be had."""
         if self._connection is None:
             self._connection = self._open()
+            # BEGIN is ours: the driver would wait for the answer to its own before it sends anything more.
+            self._connection.autocommit = True
             self._connection.adapters.register_dumper(Text, _TextDumper)
         return self._connection
 
@@ -60,23 +64,32 @@ class Session:
         """The server process of the connection."""
         return self.connection.info.backend_pid
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send the statements of this context without waiting in between; their results are there when it ends.
+
+        Once one fails, the server skips the rest, a COMMIT too, and the context raises its error. No COPY here.
+        """
+        with self.connection.pipeline():
+            yield
+
     def execute(self, statement: LiteralString, parameters: Sequence[object] | None = None) -> psycopg.Cursor[Any]:
         """Run one statement and return its cursor."""
-        return self.connection.execute(statement, parameters)
+        return self._begin().execute(statement, parameters)
 
     def run(self, text: str) -> psycopg.Cursor[Any]:
         """Run SQL whose names were quoted by runtime.postgres; nothing in it is read as a placeholder."""
-        return self.connection.execute(text.encode())
+        return self._begin().execute(text.encode())
 
     def many(self, text: str, rows: Iterable[Sequence[object]]) -> int:
         """Run SQL with ``%s`` placeholders once per row, in one round trip; return the number of rows affected."""
-        with self.connection.cursor() as cursor:
+        with self._begin().cursor() as cursor:
             cursor.executemany(text.encode(), rows)
             return cursor.rowcount
 
     def copy(self, text: str, data: bytes) -> int:
         """Run ``COPY ... FROM STDIN`` with these lines of COPY text; return the number of rows."""
-        with self.connection.cursor() as cursor:
+        with self._begin().cursor() as cursor:
             with cursor.copy(text.encode()) as copy:
                 copy.write(data)
             return cursor.rowcount
@@ -96,14 +109,20 @@ class Session:
         self._used.add(name)
 
     def commit(self) -> None:
-        """Commit; after an exception only the checkpoint row can tell whether it happened."""
-        self.connection.commit()
+        """Commit (within :meth:`together`: by its end).
+
+        After an exception only the checkpoint row can tell whether it happened.
+        """
+        if self._begun:
+            self.connection.execute("COMMIT", prepare=False)
+        self._begun = False
         self._made.clear()
         self._used.clear()
 
     def rollback(self) -> None:
         """Undo the open transaction, and close the connection if even that fails."""
         self.known.clear()
+        self._begun = False
         for name in self._made:
             self._stages.pop(name, None)
         self._made.clear()
@@ -119,12 +138,19 @@ class Session:
     def close(self) -> None:
         """End the connection, and with it an open transaction; safe to call twice."""
         connection, self._connection = self._connection, None
+        self._begun = False
         self.known.clear()
         self._stages.clear()
         self._made.clear()
         self._used.clear()
         if connection is not None:
             connection.close()
+
+    def _begin(self) -> psycopg.Connection:
+        if not self._begun:
+            self.connection.execute("BEGIN", prepare=False)
+            self._begun = True
+        return self.connection
 
     def _make_room(self) -> None:
         while len(self._stages) >= _STAGES:

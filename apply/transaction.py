@@ -61,10 +61,14 @@ class Transaction:
         for run, steps in planned:
             telemetry.planned_by_reference(run[0].table, steps.by_reference)
             self._write(run, steps, loading=batch.loading)
-        if batch.received:
-            self._count(batch)
-        if batch.complete:
-            self._finish(batch)
+        with self._session.together():
+            if batch.received:
+                self._count(batch)
+            done = self._save(batch) if batch.complete else None
+        if done is not None:
+            failpoints.hit("apply.committed")
+            self._work.checkpoint = done
+            self._work.partition.saved = batch.next_offset
 
     def _fence(self) -> None:
         known = self._work.checkpoint
@@ -126,7 +130,8 @@ class Transaction:
         state.applied(self._session, work.place, work.table, done)
         work.state = now
 
-    def _finish(self, batch: Batch) -> None:
+    def _save(self, batch: Batch) -> Checkpoint:
+        """Move the checkpoint and commit, once the server has come so far."""
         work, known = self._work, self._work.checkpoint
         if known is None:
             raise Fenced
@@ -135,9 +140,7 @@ class Transaction:
         checkpoint.save(self._session, work.place, done, batch.committed_us)
         failpoints.hit("apply.before_commit")
         self._session.commit()
-        failpoints.hit("apply.committed")
-        work.checkpoint = done
-        work.partition.saved = batch.next_offset
+        return done
 
 
 def versions(received: list[AnyReceived]) -> list[list[AnyReceived]]:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from apply.sql import Statements
     from apply.steps import Key, Rows
 
-#: Up to so many rows, single statements in one round trip beat the staging table.
-FEW: Final = 20
+#: Up to so many rows, single statements in one round trip beat the staging table. Measured, CPU of both sides in ms for
+#: 40 rows: 2.4 against 3.0; for 80: 4.2 against 2.7.
+FEW: Final = 50
 
 
 class Writer:

@@ -18,7 +18,7 @@ from capture.publisher import DeliveryFailed, Publisher
 from capture.run import Parts, Run
 from capture.snapshot.workers import WorkerPool
 from capture.source import SourceError, SourceUnavailable
-from runtime import http, metrics
+from runtime import garbage, http, metrics
 from runtime.errors import Refused, Unreachable
 from runtime.failpoints import FailpointError
 from runtime.schema_store import SchemaWriter
@@ -55,6 +55,9 @@ def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
     address = http.serve(http_address, health)
     log.info("capture.started", pipeline=pipeline.pipeline, http=address)
     spool = _spool(pipeline.pipeline)
+    assert pipeline.source is not None, "the configuration was loaded with its source section"
+    _kind(pipeline.source)
+    garbage.settle()
     try:
         return _Daemon(pipeline, spool, address, health).run(stop)
     finally:
@@ -100,7 +103,7 @@ class _Daemon:
     def _parts(self) -> Parts:
         pipeline, topics, kafka = self._pipeline, self._pipeline.topics, self._pipeline.kafka
         assert pipeline.source is not None, "the configuration was loaded with its source section"
-        source = _source(pipeline, pipeline.source)
+        source = _kind(pipeline.source)(pipeline.pipeline, pipeline.source, pipeline.tables)
 
         def meanwhile() -> None:
             source.keep_alive()
@@ -115,11 +118,11 @@ class _Daemon:
         )
 
 
-def _source(pipeline: Pipeline, config: SourceConfig) -> Source:
-    """Return the source of the kind that is configured; each kind's driver is loaded only where it is used."""
+def _kind(config: SourceConfig) -> Callable[..., Source]:
+    """Return the class of the kind of source that is configured; each kind's driver is loaded only where it is used."""
     module, name = _SOURCES[config.type]
     kind: Callable[..., Source] = getattr(importlib.import_module(f"capture.sources.{module}.source"), name)
-    return kind(pipeline.pipeline, config, pipeline.tables)
+    return kind
 
 
 def _spool(pipeline: str) -> Path:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runtime.config import Pipeline
     from runtime.schema_store import SchemaWriter
     from schemas.columnar.block import AnyBlock
-    from schemas.columnar.messages import Messages
+    from schemas.columnar.messages import AnyMessages
     from schemas.table import TableSchema
 
 log = structlog.get_logger()
@@ -62,6 +62,7 @@ class Publisher:
         )
         self._topics: set[str] = set()
         self._encoders: dict[tuple[TableSchema, str], ColumnEncoder] = {}
+        self._latest: dict[str, tuple[TableSchema, ColumnEncoder]] = {}
         self._breath = time.monotonic()
 
     def ensure_topic(self, topic: str) -> None:
@@ -84,9 +85,9 @@ class Publisher:
         by_reference = encoder.reference_rows
         messages = encoder.encode(block)
         self._fits(messages)
-        place = 0
+        headers, place = messages.headers, 0
         for keys, values in messages.batches():
-            self._produce(topic, keys, values, messages.headers, place)
+            self._produce(topic, keys, values, headers, place)
             place += len(values)
         self._producer.poll(0)
         self._breathe()
@@ -136,7 +137,7 @@ class Publisher:
         self._check()
         self._breathe()
 
-    def _fits(self, messages: Messages) -> None:
+    def _fits(self, messages: AnyMessages) -> None:
         limit = self._pipeline.topics.max_message_bytes
         largest = messages.largest + _MESSAGE_OVERHEAD_BYTES
         if largest > limit:
@@ -156,9 +157,13 @@ class Publisher:
             raise DeliveryFailed(self._failure)
 
     def _encoder(self, table: TableSchema, topic: str) -> ColumnEncoder:
+        latest = self._latest.get(topic)
+        if latest is not None and latest[0] is table:  # to hash a version looks into all its columns
+            return latest[1]
         encoder = self._encoders.get((table, topic))
         if encoder is None:
             encoder = self._encoders[table, topic] = self._new_encoder(table, topic)
+        self._latest[topic] = table, encoder
         return encoder
 
     def _new_encoder(self, table: TableSchema, topic: str) -> ColumnEncoder:

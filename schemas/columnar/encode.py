@@ -20,7 +20,7 @@ from schemas.columnar.arrays import Ints, Mask, Unserved, concatenate, join, nul
 from schemas.columnar.block import ColumnBlock, rows_of
 from schemas.columnar.envelope import Stamps
 from schemas.columnar.images import Image, ImageWriter, Pieces
-from schemas.columnar.messages import Messages
+from schemas.columnar.messages import FewMessages, Messages
 from schemas.errors import ContractError
 from schemas.source_block import source_schema, source_values
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from schemas.columnar.block import AnyBlock, Columns, Part
     from schemas.columnar.images import Converter, Kernel
+    from schemas.columnar.messages import AnyMessages
     from schemas.key_encode import Register
     from schemas.table import TableSchema
 
@@ -81,7 +82,7 @@ class ColumnEncoder:
         self._images = ImageWriter(table, envelope, converters, kernels)
         self._source = writer(source_schema(table.connector))
 
-    def encode(self, block: AnyBlock) -> Messages:
+    def encode(self, block: AnyBlock) -> AnyMessages:
         """Return the messages of a block, in order; raises ContractError for a value that its column cannot hold."""
         if block.table != self._table:
             raise ContractError(f"a block of another version of {self._table.name!r} than its encoder's")
@@ -92,7 +93,7 @@ class ColumnEncoder:
             except Unserved:
                 pass
         self.reference_rows += len(block)
-        return Messages.of(self._reference.encode(rows_of(block)))
+        return FewMessages(self._reference.encode(rows_of(block)))
 
     def _columnar(self, block: ColumnBlock) -> Messages:
         stamps = Stamps(block, [self._source_bytes(block, i) for i in range(len(block.transactions))], self._now_us)

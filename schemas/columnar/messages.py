@@ -1,4 +1,4 @@
-"""Messages by column: their keys and values stay in two Arrow arrays until a producer takes them, some at a time."""
+"""Messages on their way to a producer: many by column, in two Arrow arrays until they are taken, few as they are."""
 
 from __future__ import annotations
 
@@ -52,3 +52,33 @@ class Messages:
         headers = {i: message.headers for i, message in enumerate(messages) if message.headers}
         keys, values = [message.key for message in messages], [message.value for message in messages]
         return cls(pa.array(keys, pa.binary()), pa.array(values, pa.binary()), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class FewMessages:
+    """Messages of the row-wise encoder, in order: too few to be worth arrays."""
+
+    messages: Sequence[Message]
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.messages)
+
+    @property
+    def headers(self) -> dict[int, list[tuple[str, bytes]]]:
+        """The headers of those that have any, by their place."""
+        return {i: message.headers for i, message in enumerate(self.messages) if message.headers}
+
+    @property
+    def largest(self) -> int:
+        """Bytes of key and value of the largest message."""
+        return max((len(message.key or b"") + len(message.value or b"") for message in self.messages), default=0)
+
+    def batches(self) -> Iterator[tuple[list[bytes | None], list[bytes | None]]]:
+        """Yield all keys and values, in order."""
+        yield [message.key for message in self.messages], [message.value for message in self.messages]
+
+
+AnyMessages = Messages | FewMessages
