@@ -76,7 +76,8 @@ def test_a_commit_that_is_sent_together_with_a_statement_that_fails_does_not_hap
             session.execute("INSERT INTO public.t VALUES (3)")
             session.commit()
 
-    pytest.raises(errors.UniqueViolation, write)
+    with pytest.raises(errors.UniqueViolation):
+        write()
     session.rollback()
     assert committed(target_db) == []
     session.execute("INSERT INTO public.t VALUES (4)")
@@ -95,7 +96,8 @@ def test_a_server_that_goes_away_between_statements_sent_together_is_a_lost_conn
             session.execute("INSERT INTO public.t VALUES (2)")
             session.commit()
 
-    pytest.raises(psycopg.OperationalError, write)
+    with pytest.raises(psycopg.OperationalError):
+        write()
     session.rollback()
     session.close()
     assert committed(target_db) == []
