@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-#: How long a new owner waits for the old one to end its open transaction, before it ends the old one's session.
-_PATIENCE: Final = "SET LOCAL lock_timeout = '2s'"
-
 _TAKE_OVER: Final = """
 INSERT INTO ferryman.checkpoint AS c (pipeline, topic, partition, topic_id, next_offset, epoch, owner)
 VALUES (%s, %s, %s, %s, 0, 1, %s)
@@ -79,20 +76,20 @@ class Checkpoint(NamedTuple):
     epoch: int
 
 
-def take_over(session: Session, place: Place, owner: str, topic_id: str) -> Checkpoint:
+def take_over(session: Session, place: Place, owner: str, topic_id: str, patience_s: float) -> Checkpoint:
     """Become the owner of a partition and return where it stands.
 
     ``topic_id`` is recorded for a partition never seen before; otherwise the one recorded earlier is returned. An
     owner that was replaced while its transaction is open (a process that was stopped) loses its session.
     """
     try:
-        found = _take_over(session, place, owner, topic_id)
+        found = _take_over(session, place, owner, topic_id, patience_s)
     except errors.LockNotAvailable:
         session.rollback()
         ended = session.execute(_HOLDERS, (place.lock,)).fetchall()
         session.commit()
         _log.warning("partition.old_owner_ended", topic=place.topic, partition=place.partition, sessions=len(ended))
-        found = _take_over(session, place, owner, topic_id)
+        found = _take_over(session, place, owner, topic_id, patience_s)
     failpoints.hit("apply.takeover")
     return found
 
@@ -117,8 +114,8 @@ def save(session: Session, place: Place, checkpoint: Checkpoint, committed_us: i
     session.execute(_SAVE, (*values, *place, checkpoint.epoch))
 
 
-def _take_over(session: Session, place: Place, owner: str, topic_id: str) -> Checkpoint:
-    session.execute(_PATIENCE)
+def _take_over(session: Session, place: Place, owner: str, topic_id: str, patience_s: float) -> Checkpoint:
+    session.execute("SELECT set_config('lock_timeout', %s, true)", (f"{round(patience_s * 1000)}ms",))
     session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
     row = session.execute(_TAKE_OVER, (*place, topic_id, owner)).fetchone()
     session.commit()

@@ -20,12 +20,9 @@ from runtime import kafka
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runtime.config import KafkaConfig
+    from runtime.config import ApplyConfig, KafkaConfig
 
 _log = structlog.get_logger()
-
-#: Seconds to wait for a broker's answer about a partition's first and last offset.
-_WATERMARK_S: Final = 10.0
 
 #: Seconds between two commits to the group. Each is a record that the brokers write; the lag it shows needs no more.
 _NOTE_S: Final = 1.0
@@ -65,16 +62,16 @@ class TopicConsumer:
         config: KafkaConfig,
         group: str,
         instance: str | None,
-        session_timeout_ms: int,
+        settings: ApplyConfig,
         at_once: int,
         assigned: Callable[[list[PartitionId]], None],
         revoked: Callable[[list[PartitionId]], None],
     ) -> None:
         self._config, self._group = config, group
-        self._settings = membership.settings(instance, session_timeout_ms)
+        self._settings = membership.settings(instance, settings.session_timeout_ms)
         self._at_once = at_once
         self._assigned, self._revoked = assigned, revoked
-        self._subscription = Subscription()
+        self._subscription = Subscription(settings.look_seconds)
         self._admin = kafka.admin(config)
         self._mine: set[PartitionId] = set()
         self._reading: set[PartitionId] = set()
@@ -134,7 +131,9 @@ class TopicConsumer:
     def bounds(self, partition: PartitionId) -> tuple[int, int]:
         """Return the first offset that is still there and the one after the last; raises KafkaUnavailable."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_WATERMARK_S)
+            low, high = self._consumer.get_watermark_offsets(
+                TopicPartition(*partition), timeout=self._config.request_timeout_seconds
+            )
         except KafkaException as error:
             raise kafka.unavailable(error, self._config) from None
         return low, high

@@ -23,9 +23,9 @@ from apply.errors import Blocked, Fenced
 from apply.recovery import Action, decide, halt_for, reaction_to, refusal
 from apply.state import Halt
 from apply.transaction import Moved, Transaction
-from apply.work import RETRY_S, Pause
 from runtime import failpoints, metrics, postgres
 from runtime.errors import Unreachable
+from runtime.policy import Pause
 from runtime.postgres import Reaction
 from schemas.errors import ContractError
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from apply.partition import Batch
     from apply.session import Session
     from apply.work import Work
+    from runtime.settings import RetryConfig
 
 _log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Parts:
     follow: Callable[[], None]
     open_session: Callable[[], Session]
     policy: Policy
+    retry: RetryConfig
 
 
 class Loop:
@@ -75,7 +77,7 @@ class Loop:
         self._session = parts.open_session()
         self._decoding, self._behind = Decoding(parts.reader), False
         self._applied: dict[PartitionId, int] = {}
-        self._retry, self._retry_at = Pause(*RETRY_S), 0.0
+        self._retry, self._retry_at = Pause.passing(parts.retry), 0.0
 
     def turn(self, wait_s: float) -> None:
         """Take in what has arrived, waiting at most so long for it, and apply all that can be committed.

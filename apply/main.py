@@ -51,7 +51,7 @@ def run(pipeline: Pipeline, instance: str | None, http_address: str, stop: Stop)
     _log.info("apply.started", pipeline=pipeline.pipeline, instance=instance, http=address)
     connect = connector(pipeline)
     session = Session(connect)
-    policy.retry(lambda: control.create(session), stop, meanwhile=health.retrying)
+    policy.retry(lambda: control.create(session), stop, pipeline.retry, meanwhile=health.retrying)
     session.close()
     with contextlib.ExitStack() as resources:
         loop = _wire(pipeline, instance, lambda: Session(connect), resources)
@@ -69,12 +69,12 @@ def _wire(
     name, settings, brokers = pipeline.pipeline, pipeline.apply, pipeline.kafka
     admin = kafka.admin(brokers)
     owner = f"{instance or socket.gethostname()}/{os.getpid()}"
-    ownership = Ownership(name, owner, settings.batch_rows, lambda topics: kafka.topic_ids(admin, topics))
+    ownership = Ownership(name, owner, settings, pipeline.retry, lambda topics: kafka.topic_ids(admin, topics))
     tail = Tail(brokers, name)
     resources.callback(tail.close)
     at_once = max(1, min(_AT_ONCE, settings.batch_rows * _SHARE_AT_ONCE // 100))
     consumer = TopicConsumer(
-        brokers, group_of(name), instance, settings.session_timeout_ms, at_once, ownership.assigned, ownership.revoked
+        brokers, group_of(name), instance, settings, at_once, ownership.assigned, ownership.revoked
     )
     resources.callback(consumer.close)
 
@@ -86,6 +86,6 @@ def _wire(
             raise kafka.unavailable(error, brokers) from None
 
     reader = EventReader(SchemaReader(brokers, name).get, row_path.fewest_rows())
-    loop = Loop(Parts(consumer, ownership, reader, follow, open_session, settings.evolution))
+    loop = Loop(Parts(consumer, ownership, reader, follow, open_session, settings.evolution, pipeline.retry))
     resources.callback(loop.close)
     return loop

@@ -24,7 +24,7 @@ def standing(admin: kafka.Admin, group: str) -> GroupMetadata | None:
     """Return what the brokers know of a group, None if there is no such group. Raises KafkaException."""
     # Not describe_consumer_groups: librdkafka 2.16 aborts the process when the brokers go away while it waits for the
     # coordinator (an assertion in rd_kafka_enq_once_del_source_return).
-    for found in admin.list_groups(group, timeout=kafka.TIMEOUT_S):
+    for found in admin.list_groups(group, timeout=admin.timeout_s):
         if found.id == group:
             if found.error is not None:
                 raise KafkaException(found.error)

@@ -19,27 +19,25 @@ if TYPE_CHECKING:
 
     from apply.consumer import PartitionId, TopicConsumer
     from apply.session import Session
+    from runtime.settings import ApplyConfig, RetryConfig
     from schemas.positions import Positions
 
 _log = structlog.get_logger()
-
-#: Seconds until a partition that another owner took from us is tried again, if the group still gives it to us:
-#: by then a replica that the group gave up knows it.
-_FENCED_S = 15.0
-#: Seconds until a topic that is not there is looked for again.
-_GONE_S = 5.0
-#: Seconds between looks at the topics' ids: the client reads on in a topic that was made anew under the same name.
-TOPIC_CHECK_S = 10.0
 
 
 class Ownership:
     """The partitions that the group gave to this replica. ``topic_ids`` asks the brokers for topics' ids by name."""
 
     def __init__(
-        self, pipeline: str, owner: str, batch_rows: int, topic_ids: Callable[[list[str]], dict[str, str]]
+        self,
+        pipeline: str,
+        owner: str,
+        settings: ApplyConfig,
+        retry: RetryConfig,
+        topic_ids: Callable[[list[str]], dict[str, str]],
     ) -> None:
         self.works: dict[PartitionId, Work] = {}
-        self._pipeline, self._owner, self._batch_rows = pipeline, owner, batch_rows
+        self._pipeline, self._owner, self._settings, self._retry = pipeline, owner, settings, retry
         self._topic_ids = topic_ids
         self._tables: dict[str, tuple[str, bytes | None]] = {}
         self._check_at = 0.0
@@ -58,7 +56,9 @@ class Ownership:
         """The group gave us these."""
         for partition in partitions:
             name, _ = self._tables.get(partition.topic, (partition.topic, None))
-            self.works[partition] = Work(Place(self._pipeline, *partition), name, self._batch_rows)
+            self.works[partition] = Work(
+                Place(self._pipeline, *partition), name, self._settings.batch_rows, pauses=self._retry
+            )
         metrics.APPLY_PARTITIONS.set(len(self.works))
 
     def revoked(self, partitions: list[PartitionId]) -> None:
@@ -77,17 +77,20 @@ class Ownership:
         for work in new:
             topic_id = ids.get(work.place.topic)
             if topic_id is None:
-                work.retry_at = now + _GONE_S
+                work.retry_at = now + self._settings.look_seconds / 2
                 self.gone(session, work.place.topic)
             else:
                 self._take_over(session, work, topic_id)
 
     def check_topics(self) -> None:
-        """Now and then compare the topics' ids; one that is gone or made anew must be taken over again."""
+        """Now and then compare the topics' ids; one that is gone or made anew must be taken over again.
+
+        The client reads on in a topic that was made anew under the same name.
+        """
         now = time.monotonic()
         if now < self._check_at:
             return
-        self._check_at = now + TOPIC_CHECK_S
+        self._check_at = now + self._settings.look_seconds
         ours = [work for work in self.works.values() if work.checkpoint is not None]
         ids = self._topic_ids(sorted({work.place.topic for work in ours}))
         for work in ours:
@@ -115,11 +118,14 @@ class Ownership:
                 work.state = "streaming"
 
     def lost(self, work: Work) -> None:
-        """Another owner has the partition: drop everything, and see later whether the group still gives it to us."""
+        """Another owner has the partition: drop everything, and see later whether the group still gives it to us.
+
+        By then a replica that the group gave up knows it.
+        """
         _log.warning("partition.fenced", topic=work.place.topic, partition=work.place.partition)
         work.rewind()
         work.checkpoint = None
-        work.retry_at = time.monotonic() + _FENCED_S
+        work.retry_at = time.monotonic() + self._settings.fenced_seconds
 
     def gap(self, session: Session, work: Work, low: int, high: int) -> None:
         """The next offset is not in the topic any more: the table needs a new snapshot, whose events are waited for."""
@@ -146,7 +152,9 @@ class Ownership:
 
     def _take_over(self, session: Session, work: Work, topic_id: str) -> None:
         work.topic_id = topic_id
-        work.checkpoint = checkpoint.take_over(session, work.place, self._owner, topic_id)
+        work.checkpoint = checkpoint.take_over(
+            session, work.place, self._owner, topic_id, self._settings.takeover_seconds
+        )
         recorded = state.read(session, self._pipeline, work.table)
         session.commit()
         known = work.checkpoint

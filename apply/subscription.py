@@ -15,21 +15,21 @@ is being read is read on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: Seconds that an answer of the group is waited for before the next change all the same.
-PATIENCE_S: Final = 10.0
-#: Seconds from an answer of the group to the next look at what is left over, and between two looks at least.
-REST_S, LOOK_S = 1.0, 10.0
-
 
 class Subscription:
-    """The topics that are wanted and those that the client knows of; times are seconds of a monotonic clock."""
+    """The topics that are wanted and those that the client knows of; times are seconds of a monotonic clock.
 
-    def __init__(self) -> None:
+    ``look_s`` lies between two looks at what is left over, and as long an answer of the group is waited for before the
+    next change all the same. A tenth of it lies between an answer of the group and the next look.
+    """
+
+    def __init__(self, look_s: float) -> None:
+        self._look_s = look_s
         self._wanted: frozenset[str] = frozenset()
         self._current: frozenset[str] = frozenset()
         self._patient_until = self._look_at = self._rested_at = 0.0
@@ -40,7 +40,7 @@ class Subscription:
 
     def answered(self, now: float) -> None:
         """The group assigned or revoked something."""
-        self._patient_until, self._rested_at = now, now + REST_S
+        self._patient_until, self._rested_at = now, now + self._look_s / 10
 
     def forget(self) -> None:
         """The client begins anew: it is subscribed to nothing."""
@@ -57,7 +57,7 @@ class Subscription:
         if change is not None:
             self._current = change
             # Subscribed to nothing, no answer comes.
-            self._patient_until = now + PATIENCE_S if change else now
+            self._patient_until = now + self._look_s if change else now
         return change
 
     def _change(self, now: float, left_over: Callable[[frozenset[str]], set[str]]) -> frozenset[str] | None:
@@ -67,6 +67,6 @@ class Subscription:
             return self._wanted
         if not self._current or now < max(self._look_at, self._rested_at):
             return None
-        self._look_at = now + LOOK_S
+        self._look_at = now + self._look_s
         lost = left_over(self._current)
         return self._current - lost if lost else None

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from apply.events import Poison
 from apply.partition import Partition
 from runtime.names import spell
+from runtime.policy import Pause
+from runtime.settings import RetryConfig
 
 if TYPE_CHECKING:
     from apply.checkpoint import Checkpoint, Place
     from apply.events import Decoded
     from apply.messages import Messages
     from apply.session import Session
-
-
-class Pause:
-    """Pauses between tries, in seconds: each twice the one before, up to a longest, with jitter."""
-
-    def __init__(self, first_s: float, longest_s: float) -> None:
-        self._first_s, self._longest_s, self._next_s = first_s, longest_s, first_s
-
-    def next(self) -> float:
-        """Return how long to pause before the next try."""
-        pause = self._next_s
-        self._next_s = min(self._longest_s, pause * 2)
-        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
-
-    def reset(self) -> None:
-        """Begin again with the shortest pause: something worked."""
-        self._next_s = self._first_s
-
-
-#: Lost against another transaction, or the target is away: soon, then up to a quarter of a minute.
-RETRY_S: Final = (0.1, 15.0)
-#: Somebody must make room or mend the table: looked at again by itself, up to once a minute.
-SLOW_S: Final = (5.0, 60.0)
 
 
 @dataclass(slots=True)
@@ -69,11 +47,13 @@ class Work:
     state: str = ""
     retry_at: float = 0.0
     leader_epoch: int | None = None
-    retry: Pause = field(default_factory=lambda: Pause(*RETRY_S))
-    slow: Pause = field(default_factory=lambda: Pause(*SLOW_S))
+    pauses: RetryConfig = field(default_factory=RetryConfig)
+    retry: Pause = field(init=False)
+    slow: Pause = field(init=False)
 
     def __post_init__(self) -> None:
         self.limit = self.batch_rows
+        self.retry, self.slow = Pause.passing(self.pauses), Pause.blocked(self.pauses)
 
     @property
     def waiting(self) -> Partition:

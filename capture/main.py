@@ -21,6 +21,7 @@ from capture.source import SourceError, SourceUnavailable
 from runtime import garbage, http, metrics
 from runtime.errors import Refused, Unreachable
 from runtime.failpoints import FailpointError
+from runtime.policy import Pause
 from runtime.schema_store import SchemaWriter
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 #: Pause before a new run after a failure, in seconds: doubled each time up to the longest, back after a whole save.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 15.0
 
 #: Folder and class of each kind of source.
 _SOURCES: Final = {
@@ -67,7 +67,7 @@ def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
 class _Daemon:
     def __init__(self, pipeline: Pipeline, spool: Path, address: str, health: http.Health) -> None:
         self._pipeline, self._spool, self._address, self._health = pipeline, spool, address, health
-        self._pause = _FIRST_PAUSE_S
+        self._pause = Pause.passing(pipeline.retry)
 
     def run(self, stop: Stop) -> int:
         while not stop.requested:
@@ -77,10 +77,10 @@ class _Daemon:
                 raise
             except _REWIND as error:
                 metrics.CAPTURE_REWINDS.labels(type(error).__name__).inc()
-                log.warning("capture.rewinds", reason=str(error), cause=type(error).__name__, pause_s=self._pause)
+                pause_s = round(self._pause.next(), 2)
+                log.warning("capture.rewinds", reason=str(error), cause=type(error).__name__, pause_s=pause_s)
                 self._health.retrying()
-                stop.wait(self._pause)
-                self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
+                stop.wait(pause_s)
             except SourceError as error:
                 raise Refused(error.what, "source", error.fix) from error
         log.info("capture.stopped", pipeline=self._pipeline.pipeline)
@@ -95,7 +95,7 @@ class _Daemon:
             while not stop.requested:
                 loop.turn()
                 self._health.beat()
-                self._pause = _FIRST_PAUSE_S
+                self._pause.reset()
             loop.finish()
         finally:
             one.close()

@@ -47,7 +47,7 @@ class Follower:
     def __enter__(self) -> Self:
         """Take in the positions topic as it stands: its beginnings alone would tell of troubles long mended."""
         standing = positions.read(self._pipeline.kafka, self._pipeline.pipeline)
-        deadline = time.monotonic() + kafka.TIMEOUT_S
+        deadline = time.monotonic() + self._pipeline.kafka.request_timeout_seconds
         while not _as_new(self._tail.positions, standing) and time.monotonic() < deadline:
             self._poll(POLL_S)
         return self
@@ -122,9 +122,9 @@ def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partiti
         return {}
     latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}  # type: ignore[no-untyped-call]
     ends = {}
-    for partition, future in admin.list_offsets(latest, request_timeout=kafka.TIMEOUT_S).items():
+    for partition, future in admin.list_offsets(latest, request_timeout=admin.timeout_s).items():
         try:
-            ends[partition.topic, partition.partition] = int(future.result(kafka.TIMEOUT_S + 5).offset)
+            ends[partition.topic, partition.partition] = int(future.result(admin.timeout_s + 5).offset)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue

@@ -90,7 +90,7 @@ def _trial(client: kafka.Admin, name: str, pipeline: Pipeline) -> list[Fault]:
     config = {"retention.ms": str(topics.retention_ms), "max.message.bytes": str(topics.max_message_bytes)}
     topic = NewTopic(name, num_partitions=1, replication_factor=topics.replication_factor, config=config)
     try:
-        client.create_topics([topic], validate_only=True, request_timeout=kafka.TIMEOUT_S)[name].result()
+        client.create_topics([topic], validate_only=True, request_timeout=client.timeout_s)[name].result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from operate.validate.origin import PostgresOrigin
 from runtime.errors import BadInput
-from runtime.settings import MYSQL_KINDS
+from runtime.settings_database import MYSQL_KINDS
 
 if TYPE_CHECKING:
     from capture.operations import LogMark, Operations, Session

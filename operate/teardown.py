@@ -168,9 +168,9 @@ def _delete_topics(pipeline: Pipeline, names: list[str]) -> None:
 
 
 def _delete(admin: kafka.Admin, names: list[str]) -> None:
-    for name, future in admin.delete_topics(names, request_timeout=kafka.TIMEOUT_S).items():
+    for name, future in admin.delete_topics(names, request_timeout=admin.timeout_s).items():
         try:
-            future.result(kafka.TIMEOUT_S + 5)
+            future.result(admin.timeout_s + 5)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 what = f"topic {name} cannot be deleted: {error.args[0].str()}"

@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, Message
 
-    from runtime.settings import KafkaConfig
+    from runtime.settings_kafka import KafkaConfig
 
 #: Where to begin: at the oldest message, behind the newest, or at an offset of every partition.
 Start = int | str
 BEGINNING: Final = "beginning"
 END: Final = "end"
 
-_TIMEOUT_S: Final = 15.0
 _WAIT_S: Final = 0.2
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own code, public under this name
 
@@ -35,21 +34,21 @@ def messages(config: KafkaConfig, topic: str, start: Start, *, follow: bool) -> 
     """
     with _consumer(config) as consumer:
         try:
-            ends = _assign(consumer, topic, start)
+            ends = _assign(consumer, topic, start, config.request_timeout_seconds)
             yield from _read(consumer, config, ends, follow=follow)
         except KafkaException as error:
             raise kafka.unavailable(error, config) from None
 
 
-def _assign(consumer: Consumer, topic: str, start: Start) -> dict[int, int]:
+def _assign(consumer: Consumer, topic: str, start: Start, timeout_s: float) -> dict[int, int]:
     """Start all partitions and return the ends of those that have something to read."""
-    found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+    found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
     if found.error is not None:
         raise BadInput(f"there is no topic {topic}", fix="`ferryman status` shows the tables of a pipeline")
     begin: list[TopicPartition] = []
     ends: dict[int, int] = {}
     for partition in found.partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
         offset = low if start == BEGINNING else high if start == END else min(max(int(start), low), high)
         begin.append(TopicPartition(topic, partition, offset))
         if offset < high:

@@ -1,4 +1,4 @@
-"""The pipeline file: :func:`load` reads one and reports all its faults at once; runtime.settings has its sections."""
+"""The pipeline file: :func:`load` reads one and reports all its faults at once; runtime.settings* have its sections."""
 
 import re
 import zlib
@@ -10,19 +10,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from runtime import pipeline_file
 from runtime.config_faults import fault, translate
 from runtime.errors import ConfigError, Fault
-from runtime.settings import (
-    MYSQL_KINDS,
-    ApplyConfig,
-    CaptureConfig,
-    KafkaConfig,
-    Owned,
-    Section,
-    Selection,
-    SnapshotConfig,
-    SourceConfig,
-    TargetConfig,
-    TopicsConfig,
-)
+from runtime.settings import ApplyConfig, CaptureConfig, RetryConfig, Selection, TopicsConfig
+from runtime.settings_database import MYSQL_KINDS, Owned, SnapshotConfig, SourceConfig, TargetConfig
+from runtime.settings_kafka import KafkaConfig
+from runtime.settings_section import Section
 
 __all__ = [
     "SECTIONS",
@@ -33,6 +24,7 @@ __all__ = [
     "KafkaConfig",
     "Owned",
     "Pipeline",
+    "RetryConfig",
     "Selection",
     "SnapshotConfig",
     "SourceConfig",
@@ -76,6 +68,9 @@ class Pipeline(Section):
 
     apply: ApplyConfig = ApplyConfig()
     """The apply daemon."""
+
+    retry: RetryConfig = RetryConfig()
+    """How long both daemons wait before they try again what failed."""
 
     @model_validator(mode="before")
     @classmethod

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from runtime.config import KafkaConfig
 
 __all__ = [
-    "TIMEOUT_S",
     "Admin",
     "KafkaRefused",
     "KafkaUnavailable",
@@ -55,9 +54,6 @@ __all__ = [
     "topic_ids",
     "unavailable",
 ]
-
-#: Seconds after which a broker that does not answer a single question counts as unreachable.
-TIMEOUT_S: Final = 10.0
 
 _COMMON: Final[dict[str, Any]] = {
     "client.id": "ferryman",
@@ -89,9 +85,13 @@ _CONSUMER: Final[dict[str, Any]] = {
 
 
 class Admin(AdminClient):
-    """An administration client that knows its address, and the last trouble that librdkafka told of."""
+    """An administration client that knows its address, and the last trouble that librdkafka told of.
+
+    ``timeout_s``: how long it waits for an answer, in seconds.
+    """
 
     def __init__(self, kafka: KafkaConfig) -> None:
+        self.timeout_s = kafka.request_timeout_seconds
         self.address, self.trouble = kafka.bootstrap_servers, Trouble()
         settings = _settings(kafka, {}, {"error_cb": self.trouble})
         with _refusing_settings():
@@ -130,7 +130,7 @@ def ensure_topic(
     client = _admin(kafka)
     topic = NewTopic(name, num_partitions=partitions, replication_factor=replication_factor, config=dict(config))
     try:
-        client.create_topics([topic], request_timeout=TIMEOUT_S)[name].result(TIMEOUT_S + 5)
+        client.create_topics([topic], request_timeout=client.timeout_s)[name].result(client.timeout_s + 5)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
@@ -151,9 +151,9 @@ def _described(client: Admin, names: Iterable[str]) -> Iterator[tuple[str, Topic
     wanted = list(names)
     if not wanted:
         return
-    for name, future in client.describe_topics(TopicCollection(wanted), request_timeout=TIMEOUT_S).items():
+    for name, future in client.describe_topics(TopicCollection(wanted), request_timeout=client.timeout_s).items():
         try:
-            yield name, future.result(TIMEOUT_S + 5)
+            yield name, future.result(client.timeout_s + 5)
         except KafkaException as error:
             if error.args[0].code() not in NO_TOPIC:
                 raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
@@ -168,8 +168,8 @@ def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[int, bytes | None, by
     own = {"enable.partition.eof": True, "isolation.level": "read_uncommitted", "error_cb": trouble}
     reader = consumer(kafka, None, **own)
     try:
-        _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=TIMEOUT_S)
-        return _read_until(reader, topic, end) if end > 0 else []
+        _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=kafka.request_timeout_seconds)
+        return _read_until(reader, topic, end, kafka.request_timeout_seconds) if end > 0 else []
     except KafkaException as error:
         if error.args[0].code() in NO_TOPIC:
             return []
@@ -215,10 +215,10 @@ def _admin(kafka: KafkaConfig | Admin) -> Admin:
 
 def _wait_until_visible(client: Admin, name: str) -> None:
     """Wait until the brokers that we ask know a leader of each partition."""
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + client.timeout_s
     while time.monotonic() < deadline:
         try:
-            topic = client.list_topics(name, timeout=TIMEOUT_S).topics[name]
+            topic = client.list_topics(name, timeout=client.timeout_s).topics[name]
         except KafkaException as error:
             raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
         if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values()):
@@ -227,12 +227,14 @@ def _wait_until_visible(client: Admin, name: str) -> None:
     raise KafkaUnavailable(f"topic {name} has no leader", client.address, "check that all brokers of the cluster run")
 
 
-def _read_until(reader: Consumer, topic: str, end: int) -> list[tuple[int, bytes | None, bytes | None]]:
+def _read_until(
+    reader: Consumer, topic: str, end: int, patience_s: float
+) -> list[tuple[int, bytes | None, bytes | None]]:
     """Read partition 0 from its beginning up to ``end``; compaction leaves gaps, so the EOF mark ends it too."""
     reader.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
     rows: list[tuple[int, bytes | None, bytes | None]] = []
     heard = time.monotonic()
-    while time.monotonic() - heard < TIMEOUT_S:
+    while time.monotonic() - heard < patience_s:
         for message in reader.consume(10_000, timeout=0.02):
             heard, error, offset = time.monotonic(), message.error(), message.offset()
             if error is None and offset is not None and offset < end:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+import random
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 from tenacity.stop import stop_base
 
 from runtime.errors import Refused, Stopped, Unreachable
+from runtime.settings import RetryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +19,36 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: First and longest pause between tries, in seconds. Long enough to spare a server that is starting, short enough
-#: that the lag after an outage is not the pause's.
-FIRST_PAUSE_S: Final = 0.2
-LONGEST_PAUSE_S: Final = 15.0
+_DEFAULT = RetryConfig()
 
 log = structlog.get_logger()
+
+
+class Pause:
+    """Pauses between tries, in seconds: each twice the one before, up to a longest, with jitter."""
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s, self._longest_s, self._next_s = first_s, longest_s, first_s
+
+    @classmethod
+    def passing(cls, settings: RetryConfig) -> Self:
+        """Return those for what passes by itself: lost against another transaction, or a server is away."""
+        return cls(settings.first_ms / 1000, settings.longest_seconds)
+
+    @classmethod
+    def blocked(cls, settings: RetryConfig) -> Self:
+        """Return those for what somebody must make room for or mend."""
+        return cls(settings.blocked_seconds / 12, settings.blocked_seconds)
+
+    def next(self) -> float:
+        """Return how long to pause before the next try."""
+        pause = self._next_s
+        self._next_s = min(self._longest_s, pause * 2)
+        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
+
+    def reset(self) -> None:
+        """Begin again with the shortest pause: something worked."""
+        self._next_s = self._first_s
 
 
 def passing(error: BaseException) -> bool:
@@ -33,6 +59,7 @@ def passing(error: BaseException) -> bool:
 def retry(
     action: Callable[[], T],
     stop: Stop,
+    settings: RetryConfig = _DEFAULT,
     *,
     retryable: Callable[[BaseException], bool] = passing,
     meanwhile: Callable[[], None] = lambda: None,
@@ -52,9 +79,10 @@ def retry(
     def pause(seconds: float) -> None:
         stop.wait(seconds)
 
+    first_s, longest_s = settings.first_ms / 1000, settings.longest_seconds
     attempts = Retrying(
         retry=retry_if_exception(retryable),
-        wait=wait_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S - FIRST_PAUSE_S) + wait_random(0, FIRST_PAUSE_S),
+        wait=wait_exponential(first_s, max(0.0, longest_s - first_s)) + wait_random(0, first_s),
         stop=_Requested(stop),
         sleep=pause,
         before_sleep=before_pause,

@@ -55,9 +55,8 @@ class Tail:
 
     def _assign(self) -> bool:
         """Start at the beginning once the topic exists; capture makes it."""
-        if self._topic not in self._consumer.list_topics(self._topic, timeout=10).topics:
-            return False
-        if self._consumer.list_topics(self._topic, timeout=10).topics[self._topic].error is not None:
+        topics = self._consumer.list_topics(self._topic, timeout=self._config.request_timeout_seconds).topics
+        if self._topic not in topics or topics[self._topic].error is not None:
             return False
         self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
         self._assigned = True

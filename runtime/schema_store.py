@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.schema_registry import Registry
-    from runtime.settings import KafkaConfig, TopicsConfig
+    from runtime.settings import TopicsConfig
+    from runtime.settings_kafka import KafkaConfig
     from schemas.framing import FrameId
 
 #: Seconds for which a schema that is not there yet is looked for again: brokers may lag behind one another.

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
@@ -133,12 +134,9 @@ def _serve(read: Callable[[ChunkRequest], ChunkRead], link: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_daemon, name="end-with-the-daemon", daemon=True).start()
-    while True:
-        try:
-            request = link.recv()
-        except EOFError:
-            return
-        link.send(_outcome(read, request))
+    with suppress(EOFError, OSError):  # the daemon closed the link, or is gone
+        while True:
+            link.send(_outcome(read, link.recv()))
 
 
 def _outcome(read: Callable[[ChunkRequest], ChunkRead], request: ChunkRequest) -> ChunkRead | Exception:

@@ -16,7 +16,7 @@ from operate.topic_reader import BEGINNING, END, Start, messages
 from runtime import config
 from runtime.errors import BadInput
 from runtime.schema_store import SchemaReader
-from runtime.settings import KafkaConfig
+from runtime.settings_kafka import KafkaConfig
 from schemas.naming import prefix_of
 
 #: Control characters that JSON would let through to the terminal.

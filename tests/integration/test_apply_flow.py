@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apply import ownership
 from runtime import config
 from schemas.block import UNSENT, Op
 from schemas.codec import Message
 from schemas.table import Column
-from tests.support.apply_feed import Feed, Target, applying, pipeline_file, with_batch_rows
+from tests.support.apply_feed import Feed, Target, applying, having, pipeline_file
 from tests.unit.apply.histories import table
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def test_a_transaction_is_invisible_until_its_end_mark(pipeline: config.Pipeline
     feed = Feed(pipeline, table())
     feed.load(row(1))
     begin = feed.transaction(*(insert(i) for i in range(2, 50)), open_end=True)
-    with applying(with_batch_rows(pipeline, 10)):
+    with applying(having(pipeline, batch_rows=10)):
         target.wait(target.reached(feed.end()))
         feed.send(begin)
         target.wait(lambda: open_transactions(target) == 1)
@@ -191,10 +190,8 @@ def test_a_topic_made_anew_is_not_taken_for_the_old_one(pipeline: config.Pipelin
     assert [r[0] for r in target.rows()] == [9]
 
 
-def test_a_topic_that_is_deleted_and_made_anew_meanwhile_is_noticed(
-    pipeline: config.Pipeline, target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ownership, "TOPIC_CHECK_S", 0.2)
+def test_a_topic_that_is_deleted_and_made_anew_meanwhile_is_noticed(pipeline: config.Pipeline, target: Target) -> None:
+    pipeline = having(pipeline, look_seconds=0.2)
     feed = Feed(pipeline, table())
     feed.load(row(1))
     with applying(pipeline):

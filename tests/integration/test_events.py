@@ -10,7 +10,8 @@ import pytest
 
 from runtime import kafka as clients
 from runtime.schema_store import SchemaWriter
-from runtime.settings import KafkaConfig, TopicsConfig
+from runtime.settings import TopicsConfig
+from runtime.settings_kafka import KafkaConfig
 from schemas.block import Block, Op, Transaction
 from schemas.codec import BlockEncoder
 from schemas.naming import table_topic

@@ -10,7 +10,7 @@ import pytest
 
 from apply.consumer import PartitionId, TopicConsumer
 from runtime import kafka as clients
-from runtime.config import KafkaConfig
+from runtime.config import ApplyConfig, KafkaConfig
 
 pytestmark = pytest.mark.live
 
@@ -20,8 +20,15 @@ class Member:
 
     def __init__(self, kafka: str, group: str) -> None:
         self.mine: set[PartitionId] = set()
+        settings = ApplyConfig(session_timeout_ms=6_000, look_seconds=1)
         self.consumer = TopicConsumer(
-            KafkaConfig(bootstrap_servers=kafka), group, "one", 6000, 10, self.mine.update, self.mine.difference_update
+            KafkaConfig(bootstrap_servers=kafka),
+            group,
+            "one",
+            settings,
+            10,
+            self.mine.update,
+            self.mine.difference_update,
         )
 
     def gets(self, *topics: str) -> None:

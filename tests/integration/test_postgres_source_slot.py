@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from capture.source import HistoryLost, SourceUnavailable
-from capture.sources.postgres import source as source_module
 from tests.support.postgres_source import Database
 from tests.support.sources import changes, read_all, started
 
@@ -108,11 +107,10 @@ def test_a_position_of_another_server_is_lost_history(db):
         source.close()
 
 
-def test_a_second_capture_waits_for_the_slot(db, monkeypatch):
-    monkeypatch.setattr(source_module, "_SLOT_WAIT_S", 0.3)
+def test_a_second_capture_waits_for_the_slot(db):
     with started(db.source()) as first:
         saved, identity = read_all(first).resume, first.identity
-        second = db.source()
+        second = db.source(patience_seconds=0.3)
         second.prepare()
         with pytest.raises(SourceUnavailable, match="take turns"):
             second.start(saved, identity)
@@ -120,13 +118,12 @@ def test_a_second_capture_waits_for_the_slot(db, monkeypatch):
         read_all(first)
 
 
-def test_a_slot_waits_for_running_transactions_and_names_them(db, monkeypatch):
-    monkeypatch.setattr(source_module.slot, "_CREATE_TIMEOUT_MS", 300)
+def test_a_slot_waits_for_running_transactions_and_names_them(db):
     db.run("CREATE TABLE t (id int PRIMARY KEY)")
     with db.second() as running:
         running.execute("INSERT INTO t VALUES (1)")
         pid = running.info.backend_pid
-        source = db.source()
+        source = db.source(slot_timeout_seconds=0.3)
         with pytest.raises(SourceUnavailable, match=f"pid {pid}"):
             source.prepare()
         source.close()

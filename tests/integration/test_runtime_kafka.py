@@ -113,12 +113,11 @@ def test_a_topic_that_the_brokers_do_not_make_is_refused_with_a_fix(
     assert "topics:" in caught.value.fix
 
 
-def test_a_login_that_the_brokers_do_not_take_is_refused_not_unreachable(
-    kafka: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clients, "TIMEOUT_S", 2)
+def test_a_login_that_the_brokers_do_not_take_is_refused_not_unreachable(kafka: str) -> None:
     login = {"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u"}
-    config = KafkaConfig(bootstrap_servers=kafka, properties=login | {"sasl.password": "canary"})
+    config = KafkaConfig(
+        bootstrap_servers=kafka, properties=login | {"sasl.password": "canary"}, request_timeout_seconds=2
+    )
 
     with pytest.raises(clients.KafkaRefused) as caught:
         clients.read_all(config, "t")

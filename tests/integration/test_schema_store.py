@@ -13,7 +13,8 @@ from runtime import kafka as clients
 from runtime import schema_store
 from runtime.errors import Refused, UnknownSchemaError, Unreachable
 from runtime.schema_store import SchemaReader, SchemaWriter
-from runtime.settings import KafkaConfig, SchemaRegistryConfig, TopicsConfig
+from runtime.settings import TopicsConfig
+from runtime.settings_kafka import KafkaConfig, SchemaRegistryConfig
 from schemas.avro import envelope_schema, key_schema
 from schemas.errors import ContractError
 from schemas.fingerprint import fingerprint

@@ -40,9 +40,13 @@ def pipeline_file(folder: Path, name: str, kafka_address: str, target: str, **ap
         f"kafka: {{bootstrap_servers: '{kafka_address}'}}",
         f"target: {{url: '{target}'}}",
         "tables: [{include: '*.*'}]",
+        "retry: {first_ms: 100, longest_seconds: 2, blocked_seconds: 6}",
         "apply:",
         "  session_timeout_ms: 6000",
         "  batch_wait_ms: 20",
+        "  takeover_seconds: 0.5",
+        "  fenced_seconds: 1",
+        "  look_seconds: 1",
         *(f"  {key}: {value}" for key, value in apply.items()),
     ]
     path = folder / "pipeline.yaml"
@@ -204,8 +208,9 @@ def applying(pipeline: config.Pipeline, instance: str | None = None) -> Iterator
         applier.stop()
 
 
-def with_batch_rows(pipeline: config.Pipeline, rows: int) -> config.Pipeline:
-    return pipeline.model_copy(update={"apply": pipeline.apply.model_copy(update={"batch_rows": rows})})
+def having(pipeline: config.Pipeline, **settings: object) -> config.Pipeline:
+    """Return a pipeline with other settings of apply."""
+    return pipeline.model_copy(update={"apply": pipeline.apply.model_copy(update=settings)})
 
 
 class Target:

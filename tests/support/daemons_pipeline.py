@@ -34,9 +34,15 @@ if TYPE_CHECKING:
 #: Short intervals and small chunks and batches, so that a little data meets every path of the code.
 SETTINGS: dict[str, dict[str, Any]] = {
     "source": {"discover_seconds": 1, "heartbeat_seconds": 1, "snapshot": {"chunk_rows": 150, "workers": 2}},
+    "postgresql": {"patience_seconds": 2},
     "capture": {"save_interval_ms": 50, "batch_rows": 1_000, "batch_wait_ms": 20},
-    "apply": {"batch_rows": 3_000, "batch_wait_ms": 20, "session_timeout_ms": 2_000, "lock_timeout_seconds": 5},
-}
+    "apply": {
+        "batch_rows": 3_000, "batch_wait_ms": 20, "session_timeout_ms": 2_000, "lock_timeout_seconds": 5,
+        "takeover_seconds": 0.5, "fenced_seconds": 2, "look_seconds": 2,
+    },
+    "kafka": {"request_timeout_seconds": 5},
+    "retry": {"first_ms": 100, "longest_seconds": 2, "blocked_seconds": 10},
+}  # fmt: skip
 
 
 class Counts(NamedTuple):
@@ -78,11 +84,15 @@ class Pipeline:
         kind = urlsplit(source).scheme
         document = {
             "pipeline": name,
-            "kafka": {"bootstrap_servers": brokers} | settings.get("kafka", {}),
-            "source": {"type": kind, "url": source} | SETTINGS["source"] | settings.get("source", {}),
+            "kafka": {"bootstrap_servers": brokers} | SETTINGS["kafka"] | settings.get("kafka", {}),
+            "source": {"type": kind, "url": source}
+            | SETTINGS["source"]
+            | SETTINGS.get(kind, {})
+            | settings.get("source", {}),
             "target": {"url": target},
             "capture": SETTINGS["capture"] | settings.get("capture", {}),
             "apply": SETTINGS["apply"] | settings.get("apply", {}),
+            "retry": SETTINGS["retry"],
             "tables": [{"include": "public.*" if kind == "postgresql" else f"{urlsplit(source).path[1:]}.*"}],
         }
         self.file = self._write(name, document)

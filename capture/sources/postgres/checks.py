@@ -159,7 +159,7 @@ def _slot_faults(conn: psycopg.Connection[Any], config: SourceConfig, state: slo
 
 
 def _publication_faults(conn: psycopg.Connection[Any], config: SourceConfig, facts: ServerFacts) -> list[Fault]:
-    publication = Publication(config.publication.name, create=config.publication.create)
+    publication = Publication(config.publication, config.lock_timeout_seconds)
     found = publication.faults(conn)
     if not publication.create:
         return [Fault(_WHERE, what, fix) for what, fix in found]
@@ -175,7 +175,7 @@ def _publication_faults(conn: psycopg.Connection[Any], config: SourceConfig, fac
 
 
 def _table_faults(conn: psycopg.Connection[Any], config: SourceConfig, selection: Selection) -> list[Fault]:
-    publication = Publication(config.publication.name, create=config.publication.create)
+    publication = Publication(config.publication, config.lock_timeout_seconds)
     states = tables.selected(conn, selection, publication.name)
     if not states:
         return [Fault("tables", "no table of the source is selected", "see the patterns under tables:")]

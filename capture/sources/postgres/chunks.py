@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from capture.source import FoundTable
     from schemas.table import TableSchema
 
-#: Writers are not held up by our lock. Behind an ALTER TABLE it waits long: giving up makes all of capture start anew.
-_LOCK_TIMEOUT: Final = "600s"
 #: Keys asked for with one statement.
 _KEYS_AT_ONCE: Final = 1_000
 _BUFFER_BYTES: Final = 1 << 20
@@ -38,11 +36,16 @@ _BUFFER_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a worker needs to connect; pickles. The conninfo holds the password, so it is never shown."""
+    """What a worker needs to connect; pickles. The conninfo holds the password, so it is never shown.
+
+    Writers are not held up by a chunk's lock. Behind an ALTER TABLE it waits for ``lock_timeout_s``, long: giving up
+    makes all of capture start anew.
+    """
 
     conninfo: str = field(repr=False)
     application_name: str
     publication: str
+    lock_timeout_s: float
 
 
 #: This process' sessions, kept between chunks.
@@ -68,7 +71,7 @@ def _session(access: Access) -> psycopg.Connection[Any]:
     conn = _sessions.get(access)
     if conn is None or conn.closed:
         conn = connect(access.conninfo, application_name=access.application_name, autocommit=True)
-        conn.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        conn.execute(f"SET lock_timeout = '{round(access.lock_timeout_s * 1000)}ms'")
         conn.execute("SET idle_in_transaction_session_timeout = 0")
         if conn.info.server_version >= 170_000:
             conn.execute("SET transaction_timeout = 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from psycopg import errors
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from capture.source import FoundTable
+    from runtime.config import Owned
 
 log = structlog.get_logger()
-
-#: ALTER PUBLICATION waits no longer for a table's lock (VACUUM, CREATE INDEX and ALTER TABLE hold it): meanwhile nobody
-#: reads the stream. Autovacuum gives way after a second.
-LOCK_TIMEOUT: Final = "3s"
 
 _FIND = """
 SELECT oid, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot
@@ -35,10 +32,15 @@ JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = %s"""
 
 
 class Publication:
-    """One publication by name. ``create``: it is ours, to make and to alter; else it must be there as we need it."""
+    """One publication by name. ``create``: it is ours, to make and to alter; else it must be there as we need it.
 
-    def __init__(self, name: str, *, create: bool) -> None:
-        self.name, self.create = name, create
+    ``lock_timeout``, for SET: how long ALTER PUBLICATION waits for a table's lock (VACUUM, CREATE INDEX and ALTER TABLE
+    hold it). Meanwhile nobody reads the stream. Autovacuum gives way after a second.
+    """
+
+    def __init__(self, configured: Owned, lock_timeout_s: float) -> None:
+        self.name, self.create = configured.name, configured.create
+        self.lock_timeout = f"{round(lock_timeout_s * 1000)}ms"
 
     def ensure(self, conn: psycopg.Connection[Any]) -> tuple[int, bool]:
         """Return its oid and whether it was made just now; raises SourceError when it is not as needed."""
@@ -96,13 +98,13 @@ class Publication:
         # ONLY: tables that inherit are captured for themselves. (Partitions are none of them.)
         names = ", ".join(f"ONLY {quote(table.namespace, table.table)}" for table in tables)
         with conn.transaction():
-            conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+            conn.execute(f"SET LOCAL lock_timeout = '{self.lock_timeout}'".encode())
             conn.execute(f"ALTER PUBLICATION {quote(self.name)} ADD TABLE {names}".encode())
 
     def _drop(self, conn: psycopg.Connection[Any], namespace: str, name: str) -> bool:
         try:
             with conn.transaction():
-                conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                conn.execute(f"SET LOCAL lock_timeout = '{self.lock_timeout}'".encode())
                 table = f"ONLY {quote(namespace, name)}"
                 conn.execute(f"ALTER PUBLICATION {quote(self.name)} DROP TABLE {table}".encode())
         except errors.LockNotAvailable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
@@ -14,8 +14,7 @@ from capture.sources.postgres.faults import translated
 if TYPE_CHECKING:
     import psycopg
 
-#: Making a slot waits for every transaction that is running; after this long we say which, and try again later.
-_CREATE_TIMEOUT_MS: Final = 30_000
+    from runtime.config import Owned
 
 _FIND = """
 SELECT plugin, database, active_pid, confirmed_flush_lsn::text, restart_lsn::text, wal_status, safe_wal_size,
@@ -66,12 +65,15 @@ def _place(text: str | None) -> int | None:
     return lsn.parse(text) if text else None
 
 
-def ensure(conn: psycopg.Connection[Any], name: str, *, create: bool, anew: bool) -> str | None:
+def ensure(conn: psycopg.Connection[Any], configured: Owned, timeout_s: float, *, anew: bool) -> str | None:
     """Make the slot if there is none; with ``anew``, or when it was invalidated, in place of the one there is.
+
+    ``timeout_s``: how many seconds a new one may wait for transactions that run already; then we say which they are.
 
     Returns why an old one was replaced. Raises SourceError when the slot is not ours to make or not fit for us,
     SourceUnavailable while transactions keep a new one waiting.
     """
+    name, create = configured.name, configured.create
     state = find(conn, name)
     if state is not None:
         if not state.fits(conn.info.dbname):
@@ -85,17 +87,17 @@ def ensure(conn: psycopg.Connection[Any], name: str, *, create: bool, anew: bool
         if not create:
             raise SourceError(reason, f"SELECT pg_drop_replication_slot({_literal(name)}); {statement(conn, name)};")
         drop(conn, name)
-        _create(conn, name)
+        _create(conn, name, timeout_s)
         return reason
     if not create:
         raise SourceError(f"slot {name} does not exist", f"{statement(conn, name)};")
-    _create(conn, name)
+    _create(conn, name, timeout_s)
     return None
 
 
-def _create(conn: psycopg.Connection[Any], name: str) -> None:
+def _create(conn: psycopg.Connection[Any], name: str, timeout_s: float) -> None:
     with translated(f"slot {name} cannot be made", "the role needs REPLICATION; see also max_replication_slots"):
-        conn.execute(f"SET statement_timeout = {_CREATE_TIMEOUT_MS}")
+        conn.execute(f"SET statement_timeout = {round(timeout_s * 1000)}")
         try:
             conn.execute(statement(conn, name))
         except errors.QueryCanceled:

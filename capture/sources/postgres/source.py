@@ -35,13 +35,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: How long a start waits for another process to let go of the slot before it says so, in seconds.
-_SLOT_WAIT_S: Final = 5.0
-_SLOT_PAUSE_S: Final = 0.2
-
-#: How long the stream waits for a transaction that alters a table to be visible, in seconds: usually microseconds.
-_VISIBLE_WAIT_S: Final = 5.0
-_VISIBLE_PAUSE_S: Final = 0.005
+#: Between looks for a slot that is let go, and for a transaction that can be seen (usually within microseconds).
+_SLOT_PAUSE_S, _VISIBLE_PAUSE_S = 0.2, 0.005
 
 #: Whoever has written holds a lock on its own xid until it is over for everybody (prepared ones have no process).
 _FENCE: Final = """
@@ -59,7 +54,7 @@ class PostgresSource:
         self._config, self._selection = config, selection
         self._application = f"ferryman capture {pipeline}"
         self._slot = config.slot.name
-        self._publication = Publication(config.publication.name, create=config.publication.create)
+        self._publication = Publication(config.publication, config.lock_timeout_seconds)
         self._session: psycopg.Connection[Any] | None = None
         self._stream: Stream | None = None
         self._assembler: Assembler | None = None
@@ -87,7 +82,7 @@ class PostgresSource:
         self._stream = Stream(self._config.conninfo, self._application)
         system, timeline = self._stream.identify()
         publication, made = self._publication.ensure(conn)
-        self._replaced = slot.ensure(conn, self._slot, create=self._config.slot.create, anew=made)
+        self._replaced = slot.ensure(conn, self._config.slot, self._config.slot_timeout_seconds, anew=made)
         self.identity = {
             "name": conn.info.dbname,
             "system_id": system,
@@ -154,7 +149,7 @@ class PostgresSource:
         if at is not None:
             self._same_history(stream, identity, at)
         elif self._outlived:
-            slot.ensure(conn, self._slot, create=self._config.slot.create, anew=True)
+            slot.ensure(conn, self._config.slot, self._config.slot_timeout_seconds, anew=True)
         begin = self._confirmed(conn, at) if at is None else at
         self._take_slot(stream, begin)
         self._confirmed(conn, at)  # from here on nobody else can move the slot
@@ -183,7 +178,7 @@ class PostgresSource:
         return state.confirmed
 
     def _take_slot(self, stream: Stream, at: int) -> None:
-        deadline = time.monotonic() + _SLOT_WAIT_S
+        deadline = time.monotonic() + self._config.patience_seconds
         while True:
             try:
                 stream.start(self._slot, self._publication.name, at)
@@ -215,7 +210,7 @@ class PostgresSource:
     def _until_visible(self) -> None:
         """Wait until queries see the transaction that is being read; raises SourceUnavailable after a while."""
         stream, assembler = self._streaming()
-        deadline = time.monotonic() + _VISIBLE_WAIT_S
+        deadline = time.monotonic() + self._config.patience_seconds
         while assembler.at is not None:
             if Snapshot.parse(self._value("SELECT pg_current_snapshot()::text")).includes(assembler.at):
                 return
@@ -325,7 +320,10 @@ class PostgresSource:
 
     def connection(self) -> chunks.Access:
         """Return what a worker needs to connect."""
-        return chunks.Access(self._config.conninfo, f"{self._application} snapshot", self._publication.name)
+        config, application = self._config, f"{self._application} snapshot"
+        return chunks.Access(
+            config.conninfo, application, config.publication.name, config.snapshot.lock_timeout_seconds
+        )
 
     def chunk_reader(self) -> Callable[[ChunkRequest], ChunkRead]:
         """Return the function that workers run."""

@@ -11,7 +11,6 @@ import structlog
 from capture.source import FoundTable, SourceUnavailable
 from capture.sources.postgres.faults import translated
 from capture.sources.postgres.identity import FULL, INDEX, NOTHING, Keys, message_key
-from capture.sources.postgres.publication import LOCK_TIMEOUT
 from runtime.postgres import describe, quote, spell
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ log = structlog.get_logger()
 
 #: Schemas whose tables are never captured: the server's own, and ferryman's control tables.
 _SYSTEM: Final = ("information_schema", "ferryman")
-
-#: An ALTER TABLE of ours waits no longer for its lock: everybody who comes later queues behind it.
-_ALTER_TIMEOUT: Final = "2s"
 
 _LOCKED: Final = "another session holds its lock (VACUUM, CREATE INDEX, ALTER TABLE), so it cannot be published yet"
 _WHO_LOCKS: Final = "wait: it is tried again every source.discover_seconds"
@@ -123,11 +119,11 @@ def discover(
     ``manage``: a replica identity that is missing is set. Raises SourceError or SourceUnavailable.
     """
     states = selected(conn, selection, publication.name)
-    if manage and set_identities(conn, states):
+    if manage and set_identities(conn, states, publication.lock_timeout):
         states = selected(conn, selection, publication.name)
     tables = [found(state, publication) for state in states]
     new = [s for s, t in zip(states, tables, strict=True) if t.reason is None and not s.published]
-    held = locked(conn, new)
+    held = locked(conn, new, publication.lock_timeout)
     return [
         replace(table, reason=_LOCKED, fix=_WHO_LOCKS) if table.identity["oid"] in held else table for table in tables
     ]
@@ -202,13 +198,13 @@ def _unpublished(state: TableState, publication: Publication) -> tuple[str, str]
     return None
 
 
-def locked(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> set[int]:
+def locked(conn: psycopg.Connection[Any], states: Iterable[TableState], lock_timeout: str) -> set[int]:
     """Return the oids of tables that cannot be published now: another session holds their lock, or dropped them."""
     held = set()
     for state in states:
         try:
             with translated(f"table {spell(state.namespace, state.name)} cannot be locked"), conn.transaction():
-                conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+                conn.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'".encode())
                 conn.execute(f"LOCK TABLE ONLY {state.sql} IN SHARE UPDATE EXCLUSIVE MODE".encode())
         except SourceUnavailable:
             held.add(state.oid)
@@ -235,7 +231,7 @@ def full_identity(state: TableState) -> str:
     return " ".join(f"ALTER TABLE {table} REPLICA IDENTITY FULL;" for table in tables)
 
 
-def set_identities(conn: psycopg.Connection[Any], states: Iterable[TableState]) -> bool:
+def set_identities(conn: psycopg.Connection[Any], states: Iterable[TableState], lock_timeout: str) -> bool:
     """Give tables without a usable replica identity a full one; whether any got it. A failure is only logged."""
     changed = False
     for state in states:
@@ -243,7 +239,7 @@ def set_identities(conn: psycopg.Connection[Any], states: Iterable[TableState]) 
             continue
         try:
             with conn.transaction():
-                conn.execute(f"SET LOCAL lock_timeout = '{_ALTER_TIMEOUT}'".encode())
+                conn.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'".encode())
                 conn.execute(full_identity(state).encode())
             changed = True
         except psycopg.Error as error:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apply.subscription import LOOK_S, PATIENCE_S, REST_S, Subscription
+from apply.subscription import Subscription
+
+#: The settings of these tests, in seconds, and what follows from it.
+LOOK_S = PATIENCE_S = 10.0
+REST_S = 1.0
 
 
 def nothing_left(topics: frozenset[str]) -> set[str]:
@@ -13,7 +17,7 @@ def nothing_left(topics: frozenset[str]) -> set[str]:
 
 
 def settled(*topics: str, now: float = 0.0) -> Subscription:
-    subscription = Subscription()
+    subscription = Subscription(LOOK_S)
     subscription.want(topics)
     assert subscription.next(now, nothing_left) == set(topics)
     subscription.answered(now)
@@ -21,7 +25,7 @@ def settled(*topics: str, now: float = 0.0) -> Subscription:
 
 
 def test_nothing_is_changed_as_long_as_the_group_has_not_answered() -> None:
-    subscription = Subscription()
+    subscription = Subscription(LOOK_S)
     subscription.want({"a"})
     assert subscription.next(0, nothing_left) == {"a"}
     subscription.want({"a", "b"})
@@ -31,7 +35,7 @@ def test_nothing_is_changed_as_long_as_the_group_has_not_answered() -> None:
 
 
 def test_a_group_that_never_answers_does_not_keep_a_change_back_for_ever() -> None:
-    subscription = Subscription()
+    subscription = Subscription(LOOK_S)
     subscription.want({"gone"})
     subscription.next(0, nothing_left)
     subscription.want({"there"})
@@ -100,7 +104,7 @@ TOPICS = st.frozensets(st.sampled_from("abcdef"), min_size=1)
 def test_whatever_happens_the_subscription_becomes_what_is_wanted(
     steps: list[tuple[frozenset[str], frozenset[str], bool]], last: frozenset[str]
 ) -> None:
-    subscription, now = Subscription(), 0.0
+    subscription, now = Subscription(LOOK_S), 0.0
     current: frozenset[str] = frozenset()
 
     def turn(lost: frozenset[str]) -> None:

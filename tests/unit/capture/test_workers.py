@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
-from capture.snapshot.workers import WorkerPool
+from capture.snapshot.workers import WorkerPool, _serve
 from capture.source import ChunkRead, ChunkRequest, FoundTable, SourceError, SourceUnavailable
 from schemas.table import TableSchema
 
@@ -95,3 +96,11 @@ def test_closing_does_not_wait_for_a_chunk_that_hangs(pool):
     (worker,) = pool._workers
     pool.close()
     assert not worker.process.is_alive()
+
+
+def test_a_worker_whose_daemon_is_gone_with_an_outcome_unread_ends_quietly(monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ours, theirs = Pipe()
+    theirs.send("an outcome")
+    ours.close()
+    _serve(read, theirs)

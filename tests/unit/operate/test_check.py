@@ -123,10 +123,8 @@ def test_people_see_the_fix_below_each_fault(file: Path, systems, capsys: pytest
     assert capsys.readouterr().out == "✗ target: no right [x]\n  fix: GRANT CREATE ON DATABASE d TO u;\n"
 
 
-def test_systems_that_do_not_run_are_unreachable(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("runtime.kafka.TIMEOUT_S", 0.3)
+def test_systems_that_do_not_run_are_unreachable(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(GOOD.replace('127.0.0.1:1"}', '127.0.0.1:1", request_timeout_seconds: 0.3}', 1))
 
     code, document = check(file, capsys)
 

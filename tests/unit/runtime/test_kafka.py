@@ -10,12 +10,7 @@ from runtime.config import KafkaConfig
 from runtime.errors import BadInput, Refused
 from runtime.kafka_errors import LOGGER, Trouble, explain
 
-NOWHERE = KafkaConfig(bootstrap_servers="127.0.0.1:1")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "TIMEOUT_S", 0.3)
+NOWHERE = KafkaConfig(bootstrap_servers="127.0.0.1:1", request_timeout_seconds=0.3)
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, name: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ import pytest
 
 from runtime import policy
 from runtime.errors import Refused, Stopped, Unreachable
+from runtime.settings import RetryConfig
 from runtime.signals import Stop
 
 if TYPE_CHECKING:
@@ -47,11 +48,19 @@ def test_what_passes_by_itself_is_tried_until_it_works() -> None:
 
 def test_pauses_grow_and_stay_bounded() -> None:
     stop = PatientStop()
-    policy.retry(failing(20, Unreachable("down")), stop)
+    policy.retry(failing(20, Unreachable("down")), stop, RetryConfig(first_ms=50, longest_seconds=3))
 
-    assert stop.pauses[0] < 2 * policy.FIRST_PAUSE_S + 0.1
+    assert 0.05 <= stop.pauses[0] <= 0.1
     assert stop.pauses[4] > stop.pauses[0]
-    assert max(stop.pauses) <= policy.LONGEST_PAUSE_S
+    assert 2.9 < max(stop.pauses) <= 3
+
+
+def test_what_somebody_must_mend_is_looked_at_again_less_and_less_often() -> None:
+    pause = policy.Pause.blocked(RetryConfig(blocked_seconds=12))
+
+    assert [0.75 <= pause.next() / about <= 1.25 for about in (1, 2, 4, 8, 12, 12)] == [True] * 6
+    pause.reset()
+    assert pause.next() <= 1.25
 
 
 @pytest.mark.parametrize("error", [Refused("no"), ValueError("bug")])
