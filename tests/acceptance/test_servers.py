@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from operate.local.stack import Stack
+    from tests.support.daemons_pipeline import Pipeline
     from tests.support.daemons_setting import Setting
 
 pytestmark = pytest.mark.live
@@ -67,11 +68,12 @@ def test_a_commit_that_waits_for_a_standby_is_neither_lost_nor_doubled_by_a_snap
         with psycopg.connect(pipeline.source, autocommit=True) as local:
             local.execute("SET synchronous_commit = local")
             local.execute("UPDATE documents SET title = 'meanwhile' WHERE id % 5 = 3")
-            local.execute("UPDATE counter SET n = 77")
-        pipeline.wait_for_target("SELECT n FROM counter", 77)
-        pipeline.capture.kill()
-        pipeline.capture.start()
-        pipeline.capture.wait_for_event("capture.started")
+            pass_through(pipeline, local, 77)
+            pipeline.capture.kill()
+            pipeline.capture.start()
+            for n in range(78, 82):  # longer than it takes a worker to start: a chunk, were one asked for, would be in
+                pass_through(pipeline, local, n)
+                pipeline.command("status")
     mortal_setting.settle()
     pipeline.assert_restart_applies_nothing()
 
@@ -85,6 +87,12 @@ def test_a_column_whose_commit_waits_for_a_standby_comes_with_the_value_of_older
         pipeline.capture.wait_for_event("capture.rewinds")
     mortal_setting.settle()
     pipeline.assert_restart_applies_nothing()
+
+
+def pass_through(pipeline: Pipeline, source: psycopg.Connection[Any], n: int) -> None:
+    """Change a row at the source and wait until it is in the target."""
+    source.execute("UPDATE counter SET n = %s", [n])
+    pipeline.wait_for_target("SELECT n FROM counter", n)
 
 
 @pytest.mark.slow

@@ -84,6 +84,8 @@ def test_each_event_is_applied_once_whatever_apply_died_of(
 
     assert [row[:3] for row in target.rows()] == sorted(rows.values())
     assert Counter(target.rows("public.u")) == bag
+    changes = 3 * (len(FAILPOINTS) + 1)
+    assert counted(target, "public.t") == (2 * changes, changes - 1)
     assert counted(target, "public.u") == (sum(bag.values()) // 23 * 30, sum(bag.values()) // 23 * 7)
     assert deaths == [-signal.SIGKILL] * len(FAILPOINTS)
 

@@ -22,7 +22,7 @@ def main() -> int:
     asked = parser.parse_args()
     mutants = [m for m in MUTANTS if asked.only in f"{m.name} {m.file} {m.test}"]
     with servers() as environment, tempfile.TemporaryDirectory(prefix="ferryman-mutants-") as folder:
-        failing = failing_unbroken(mutants, copy_tree(Path(folder) / "whole"), environment)
+        failing = failing_unbroken(mutants, copy_tree(Path(folder) / "whole"), environment, asked.at_once)
         if failing:
             print(f"tests fail without any mutant:\n{failing}")
             return 1

@@ -10,6 +10,7 @@ _PARTITION: Final = (
     "tests/unit/apply/test_partition.py::test_every_event_is_handed_out_once_and_commits_end_at_end_marks"
 )
 _TRANSACTION: Final = "tests/integration/test_apply_transaction.py::"
+_SUBSCRIPTION: Final = "tests/unit/apply/test_subscription.py::"
 _FLOW: Final = "tests/integration/test_apply_flow.py::"
 
 APPLY: Final = (
@@ -89,6 +90,27 @@ APPLY: Final = (
         '"auto.offset.reset": "error"',
         '"auto.offset.reset": "earliest"',
         f"{_FLOW}test_events_lost_to_retention_make_the_table_wait_for_a_new_snapshot",
+    ),
+    Mutant(
+        "a subscription removes and adds at once",
+        "apply/subscription.py",
+        "return self._current | self._wanted",
+        "return self._wanted",
+        f"{_SUBSCRIPTION}test_topics_come_before_others_go",
+    ),
+    Mutant(
+        "a subscription is changed before the group has answered",
+        "apply/subscription.py",
+        "if now < self._patient_until:",
+        "if False:",
+        f"{_SUBSCRIPTION}test_nothing_is_changed_as_long_as_the_group_has_not_answered",
+    ),
+    Mutant(
+        "topics that the group leaves over are not asked for",
+        "apply/subscription.py",
+        "return self._current - lost if lost else None",
+        "return None",
+        f"{_SUBSCRIPTION}test_what_no_member_has_is_left_and_taken_up_again",
     ),
     Mutant(
         "a topic made anew is taken for the old one",

@@ -32,7 +32,7 @@ CAPTURE: Final = (
         "capture/publisher.py",
         "if self._failure is not None:\n            raise",
         "if False:\n            raise",
-        "tests/acceptance/test_network.py::test_a_bad_network_costs_time_but_no_row[capture-kafka-stall]",
+        "tests/unit/capture/test_publisher.py::test_a_message_that_could_not_be_delivered_in_time_is_told_of",
     ),
     Mutant(
         "visibility by number alone: what ran at the snapshot counts as seen",
@@ -76,11 +76,19 @@ CAPTURE: Final = (
     ),
     Mutant(
         "tracking has no fence",
+        "capture/sources/postgres/source.py",
+        'return {"xid": int(row[0]), "running": [int(xid) for xid in row[1]]}',
+        'return {"xid": 0, "running": []}',
+        "tests/acceptance/test_servers.py::"
+        "test_a_commit_that_waits_for_a_standby_is_neither_lost_nor_doubled_by_a_snapshot",
+        3,
+    ),
+    Mutant(
+        "a chunk that is not after its fence counts",
         "capture/engine.py",
         "if not chunk.visibility.after(load.fence):",
         "if False:",
-        "tests/acceptance/test_servers.py::"
-        "test_a_commit_that_waits_for_a_standby_is_neither_lost_nor_doubled_by_a_snapshot",
+        _HISTORIES,
         3,
     ),
     Mutant(
@@ -100,6 +108,22 @@ CAPTURE: Final = (
         6,
     ),
     Mutant(
+        "partly sent rows are subtracted from a chunk instead of merged",
+        "capture/snapshot/overlay.py",
+        "if change.partial is not None and origin is not None",
+        "if False and origin is not None",
+        "tests/unit/capture/test_overlay.py::test_a_patch_is_laid_over_the_row_that_the_chunk_saw",
+        6,
+    ),
+    Mutant(
+        "keys of partly sent rows are not read again",
+        "capture/snapshot/track.py",
+        "if change.partial is not None and (had or not rows_in):",
+        "if False:",
+        "tests/integration/test_capture_loading.py::test_rows_that_move_to_pages_that_were_read_already_are_read_by_key",
+        7,
+    ),
+    Mutant(
         "chunks are published inside transactions",
         "capture/loop.py",
         "if batch.between:",
@@ -112,6 +136,14 @@ CAPTURE: Final = (
         "capture/engine.py",
         "unseen = self._numbering.unseen(aside, chunk.visibility)",
         "unseen = aside",
+        _HISTORIES,
+        9,
+    ),
+    Mutant(
+        "set-aside events keep their own position",
+        "capture/snapshot/numbering.py",
+        "block.table, [self._here()], self.incarnation, self.run, Origin.LOG,\n            ops=[block.ops[i] for i in keep], tx=[0] * n, ordinals=self._ordinals(n),",
+        "block.table, block.transactions, self.incarnation, self.run, Origin.LOG,\n            ops=[block.ops[i] for i in keep], tx=[block.tx[i] for i in keep], ordinals=self._ordinals(n),",
         _HISTORIES,
         9,
     ),

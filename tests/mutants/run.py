@@ -55,10 +55,12 @@ def servers() -> Iterator[dict[str, str]]:
         stack.close()
 
 
-def failing_unbroken(mutants: Iterable[Mutant], copy: Path, environment: dict[str, str]) -> str:
+def failing_unbroken(mutants: Iterable[Mutant], copy: Path, environment: dict[str, str], at_once: int) -> str:
     """Run all tests on the tree as it is: a test that fails anyway catches nothing. Return what failed."""
     tests = list(dict.fromkeys(mutant.test for mutant in mutants))
-    code, words = _pytest(copy, environment, tests, LONGEST_S * 10)
+    code, words = _pytest(
+        copy, environment, [*tests, "--numprocesses", str(at_once), "--dist", "loadfile"], LONGEST_S * 10
+    )
     return "" if code == _PASSED else words
 
 
