@@ -256,8 +256,8 @@ class Loop:
             work.limit = work.limit if action is Action.AGAIN else max(1, len(batch) // 2)
             return True
         else:
-            pause = work.slow if action is Action.MUCH_LATER else work.retry
-            work.retry_at = time.monotonic() + pause.next()
+            work.lost += 1
+            work.retry_at = time.monotonic() + work.retry.next()
             self.waiting = True
         return False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from psycopg import errors
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from apply.work import Work
 
 
+#: So often in a row a batch may lose against other sessions before its table is called blocked, with the reason.
+LOST_AT_MOST: Final = 5
+
+
 class Action(Enum):
     """What happens to a batch that was rolled back."""
 
     AGAIN = "again"  # at once, from a fresh look at the target, rows lifted out if values may have clashed
     HALVE = "halve"  # at once, but only about half as many events
     LATER = "later"  # after a short pause
-    MUCH_LATER = "much later"  # after a long pause: somebody must make room
     BLOCK = "block"  # the table stands still; it is looked at again now and then
     STOP = "stop"  # the daemon ends
 
@@ -41,10 +44,12 @@ def decide(error: Exception, work: Work, batch: Batch) -> Action:
     reaction = reaction_to(error)
     if reaction is Reaction.BLOCK:
         return _blocking(work, batch)
+    if reaction is Reaction.RETRY and work.lost >= LOST_AT_MOST:
+        return Action.BLOCK  # somebody holds the table for long: that is said, and takes less of the others' time
     return {
         Reaction.RETRY: Action.LATER,
         Reaction.RECONNECT: Action.LATER,
-        Reaction.SLOW_RETRY: Action.MUCH_LATER,
+        Reaction.SLOW_RETRY: Action.BLOCK,
     }.get(reaction, Action.STOP)
 
 
@@ -90,6 +95,10 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (errors.CheckViolation, "drop or correct the target's constraint"),
     (errors.UndefinedTable, "create the table, or set apply.evolution: evolve"),
     (errors.UndefinedColumn, "add the column"),
+    (errors.LockNotAvailable, "end the session that holds the table's lock"),
+    (errors.QueryCanceled, "find out who cancels it, or raise apply.statement_timeout_seconds"),
+    (errors.DiskFull, "make room at the target"),
+    (errors.OutOfMemory, "give the target more memory"),
     (errors.DataError, "give the target's column a type that holds the source's values"),
 )
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from psycopg import errors
+
 from apply import catalog, checkpoint, evolution, state, telemetry
 from apply.checkpoint import Checkpoint
 from apply.errors import Blocked, Fenced
@@ -14,7 +16,7 @@ from apply.rows import CROWDED
 from apply.sql import Statements
 from apply.steps import Plan, Truncate
 from apply.writer import Writer
-from runtime import failpoints
+from runtime import failpoints, postgres
 
 if TYPE_CHECKING:
     from apply.partition import Batch
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 #: On the second try: what the target's deferrable constraints say of single steps does not count, only of the whole.
 _DEFER: Final = "SET CONSTRAINTS ALL DEFERRED"
 
+#: Of one table: the others go on.
+_PRIVILEGE_FIX: Final = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE on the table to the role, or make it the owner; "
+    "ferryman goes on by itself"
+)
 _MISSING_FIX: Final = "run `ferryman validate --repair` or `ferryman resync` for this table"
 
 
@@ -60,7 +67,10 @@ class Transaction:
             self._fence()
         for run, steps in planned:
             telemetry.planned_by_reference(run[0].table, steps.by_reference)
-            self._write(run, steps, loading=batch.loading)
+            try:
+                self._write(run, steps, loading=batch.loading)
+            except errors.InsufficientPrivilege as error:
+                raise Blocked(postgres.describe(error), _PRIVILEGE_FIX) from None
         with self._session.together():
             if batch.received:
                 self._count(batch)

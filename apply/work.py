@@ -24,6 +24,7 @@ class Work:
 
     ``session`` is the partition's own while a target transaction stays open over several batches. ``limit`` shrinks
     while a failing batch is halved. ``tried`` and ``rebuild``: the batch at hand failed once, and how it is tried now.
+    ``lost``: how often in a row it failed for reasons that pass by themselves.
     ``started``: it is being read, from ``waiting.position`` on.
 
     While the table is ``blocked``, ``scout`` reads ahead for a new snapshot, which makes everything before it moot;
@@ -42,6 +43,7 @@ class Work:
     limit: int = 0
     tried: bool = False
     rebuild: bool = False
+    lost: int = 0
     blocked: bool = False
     started: bool = False
     state: str = ""
@@ -99,6 +101,7 @@ class Work:
         """A batch was committed: back to full size, step by step."""
         self.limit = min(self.batch_rows, self.limit * 2)
         self.tried = self.rebuild = self.blocked = False
+        self.lost = 0
         self.scout = None
         self.retry.reset()
         self.slow.reset()

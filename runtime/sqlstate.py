@@ -45,12 +45,15 @@ _BY_CODE: Final[dict[str, Reaction]] = {
     # this table, as it is at the target, does not take these rows
     "21000": Reaction.BLOCK,  # cardinality_violation
     "3F000": Reaction.BLOCK,  # invalid_schema_name: dropped
+    "42701": Reaction.BLOCK,  # duplicate_column: somebody added it at the same moment
     "42703": Reaction.BLOCK,  # undefined_column
     "42704": Reaction.BLOCK,  # undefined_object: a type that the target lacks
     "42804": Reaction.BLOCK,  # datatype_mismatch
     "42809": Reaction.BLOCK,  # wrong_object_type: a view stands where the table should
     "42846": Reaction.BLOCK,  # cannot_coerce
     "42P01": Reaction.BLOCK,  # undefined_table
+    "42P06": Reaction.BLOCK,  # duplicate_schema
+    "42P07": Reaction.BLOCK,  # duplicate_table
     "42P10": Reaction.BLOCK,  # invalid_column_reference: no unique index left for ON CONFLICT
     "0A000": Reaction.BLOCK,  # feature_not_supported: a column that a view depends on cannot change its type
     "P0001": Reaction.BLOCK,  # raise_exception: a trigger said no

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.block import UNSENT, Op
 from schemas.table import Column, TableSchema
-from tests.support.apply_lanes import Lane, Lanes, open_lanes
+from tests.support.apply_lanes import Lane, Lanes, insert, open_lanes
 from tests.support.databases import fresh_database
 from tests.unit.apply.histories import INT, table
 
@@ -31,18 +31,6 @@ def lanes(kafka: str, target_server: str, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def bystander(lanes: Lanes) -> Lane:
     return lanes.lane("bystander")
-
-
-def goes_on(bystander: Lane) -> None:
-    """Another table is applied as if nothing were wrong."""
-    key = len(bystander.rows()) + 1
-    bystander.change(insert(key))
-    bystander.arrived()
-    assert (key, "s", "b") in bystander.rows()
-
-
-def insert(key: int, small: str | None = "s", big: str | None = "b") -> Change:
-    return Op.CREATE, None, (b"%d" % key, small and small.encode(), big and big.encode())
 
 
 def update(key: int, small: str, *, new: int | None = None) -> Change:
@@ -85,14 +73,14 @@ def test_a_child_that_comes_before_its_parent_waits_for_it_and_no_other_table_do
     assert "23503" in reason
     assert "born_of" in reason
     assert "goes on by itself" in fix
-    goes_on(bystander)
+    bystander.goes_on()
     parent.change(insert(7))
     child.streams()
     assert child.rows() == [(1, 1), (2, 7)]
 
     parent.change(delete(7))
     assert "born_of" in parent.halted()[0]
-    goes_on(bystander)
+    bystander.goes_on()
     child.change((Op.DELETE, (b"2", UNSENT), None))
     parent.streams()
 
@@ -136,7 +124,7 @@ def test_a_table_from_which_a_foreign_key_would_remove_rows_by_itself_is_not_wri
     reason, fix = child.halted()
     assert "taken" in reason
     assert "session_replication_role" in fix
-    goes_on(bystander)
+    bystander.goes_on()
     lanes.run(
         "ALTER TABLE public.again DROP CONSTRAINT taken, ADD CONSTRAINT kept FOREIGN KEY (parent) REFERENCES public.former"
     )
@@ -260,7 +248,7 @@ def test_a_check_that_refuses_a_new_value_of_a_row_holds_its_table_until_it_is_g
         reason, _ = lane.halted()
         assert ("23514" in reason, "brief" in reason, "far too long" in reason) == (True, True, False)
         assert lane.rows("small") == [("s",)] * 19
-    goes_on(bystander)
+    bystander.goes_on()
     lanes.run("ALTER TABLE public.by_checked DROP CONSTRAINT brief")
     lanes.run("ALTER DOMAIN public.brief DROP CONSTRAINT brief")
     for lane in checked.values():
@@ -330,7 +318,7 @@ def test_a_column_that_only_the_target_has_and_that_must_have_a_value_holds_its_
     reason, fix = lane.halted()
     assert ("23502" in reason, "mine" in reason) == (True, True)
     assert "default" in fix
-    goes_on(bystander)
+    bystander.goes_on()
     lanes.run(f"ALTER TABLE {lane.quoted} ALTER mine SET DEFAULT 4")
     lane.streams()
 

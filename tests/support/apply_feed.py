@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewPartitions
 
 from apply.main import run
 from runtime import config, kafka
@@ -148,6 +149,12 @@ class Feed:
         """Delete the topic."""
         admin = kafka.admin(self._brokers)
         for future in admin.delete_topics([self.topic]).values():
+            future.result(30)
+
+    def add_partitions(self, count: int) -> None:
+        """Let the topic have so many partitions."""
+        admin = kafka.admin(self._brokers)
+        for future in admin.create_partitions([NewPartitions(self.topic, count)]).values():
             future.result(30)
 
     def create_topic(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,9 +12,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from apply import loop, recovery, work
+from apply import loop, recovery
 from runtime import config, failpoints
 from runtime.postgres import quote
+from schemas.block import Op
 from tests.support.apply_feed import Feed, applying, pipeline_file
 from tests.support.daemons_pipeline import until
 from tests.unit.apply.histories import table
@@ -29,16 +31,39 @@ if TYPE_CHECKING:
 BATCH_ROWS = 30
 
 
+def insert(key: int, small: str | None = "s", big: str | None = "b") -> Change:
+    return Op.CREATE, None, (b"%d" % key, small and small.encode(), big and big.encode())
+
+
 class Lane:
     """A table: its events at the one end, its rows and its state at the other."""
 
     def __init__(self, lanes: Lanes, made: TableSchema) -> None:
         self.name = f"{made.namespace}.{made.name}"
+        self._keys = itertools.count(1)
         self._lanes, self.quoted, self.feed = lanes, quote(made.namespace, made.name), Feed(lanes.pipeline, made)
 
     def change(self, *changes: Change, open_end: bool = False) -> None:
         """Publish one source transaction."""
         self.feed.send(self.feed.transaction(*changes, open_end=open_end))
+
+    def one_more(self) -> int:
+        """Publish an insert of a row of its own; return its key: 1, 2, ..."""
+        key = next(self._keys)
+        self.change(insert(key))
+        return key
+
+    def goes_on(self) -> None:
+        """See that the table is applied as if nothing were wrong elsewhere; its rows are those of :meth:`one_more`."""
+        self.one_more()
+        self.whole()
+
+    def whole(self) -> None:
+        """All is well, and the rows of :meth:`one_more` are there, once."""
+        self.streams()
+        keys = [key for key, *_ in self.rows("id")]
+        assert keys == list(range(1, len(keys) + 1))
+        assert self.counts()[0] == len(keys)
 
     def rows(self, columns: str = "*") -> list[tuple[Any, ...]]:
         """Return the target's rows, in order, NULLs first."""
@@ -177,7 +202,6 @@ def open_lanes(folder: Path, name: str, kafka: str, target: str, **settings: obj
         settings = {"batch_rows": BATCH_ROWS, "lock_timeout_seconds": 3} | settings
         pipeline = config.load(pipeline_file(folder, name, kafka, url, **settings), {"kafka", "target"})
         lanes = Lanes(pipeline, target, role)
-        patch.setattr(work, "SLOW_S", (0.3, 1.0))
         patch.setattr(loop, "decide", lanes.decide)
         patch.setattr(failpoints, "hit", lanes.hit)
         try:

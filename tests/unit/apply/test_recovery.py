@@ -38,6 +38,15 @@ def test_part_of_a_large_transaction_cannot_be_halved() -> None:
     assert decide(errors.CheckViolation(), opened, batch(0)) is Action.BLOCK
 
 
+def test_a_batch_that_loses_again_and_again_is_said_to_be_blocked() -> None:
+    error = errors.LockNotAvailable()
+
+    assert decide(error, work(lost=4), batch(8)) is Action.LATER
+    assert decide(error, work(lost=5), batch(8)) is Action.BLOCK
+    assert decide(Unreachable("no answer"), work(lost=50), batch(8)) is Action.LATER
+    assert "lock" in halt_for(error).fix
+
+
 @pytest.mark.parametrize(
     ("error", "action"),
     [
@@ -46,7 +55,7 @@ def test_part_of_a_large_transaction_cannot_be_halved() -> None:
         (errors.OperationalError("connection lost"), Action.LATER),
         (Unreachable("no answer"), Action.LATER),
         (FailpointError("apply.locked"), Action.LATER),
-        (errors.DiskFull(), Action.MUCH_LATER),
+        (errors.DiskFull(), Action.BLOCK),
         (errors.InsufficientPrivilege(), Action.STOP),
         (Refused("password"), Action.STOP),
         (errors.InternalError_(), Action.STOP),
