@@ -87,7 +87,7 @@ def _tell(story: Story, show_logs: Callable[[], None]) -> None:
     except DemoFailed as failure:
         story.outcome.failure = str(failure)
         show_logs()
-    except Exception:
+    except Exception:  # whatever it is: the daemons' last words are wanted beside it
         show_logs()
         raise
 

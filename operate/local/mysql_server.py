@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
-import subprocess
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from operate.local import account, ports, process
-from operate.local.server import Server, silent
+from operate.local.database_server import DatabaseServer
+from operate.local.server import silent
 from runtime import mysql, mysql_url
 from runtime.errors import Unreachable
 
@@ -57,7 +55,7 @@ ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
 """
 
 
-class MySQLServer(Server):
+class MySQLServer(DatabaseServer):
     """One server of this family; ``settings`` override or extend SETTINGS."""
 
     #: Options that this kind of server takes beside SETTINGS.
@@ -95,61 +93,23 @@ class MySQLServer(Server):
         argv = [program, "--no-defaults", *arguments, *options]
         return process.Launch(argv, self._environment(), account.server_user())
 
-    def answers(self) -> bool:
-        """Return whether the superuser can log in."""
-        if not ports.listens(self.port):
-            return False
-        try:
-            mysql.connect(self.address, program_name="ferryman local").close()
-        except Unreachable:
-            return False
-        return True
-
-    def remove(self) -> None:
-        """Kill it and delete its data and folder."""
-        self.kill()
-        account.remove_folder(self._home)
-        super().remove()
+    def _log_in(self) -> None:
+        mysql.connect(self.address, program_name="ferryman local").close()
 
     @property
-    def _home(self) -> Path:
-        return self.folder / "home"
+    def _refusals(self) -> tuple[type[Exception], ...]:
+        return (Unreachable,)
 
     def _install(self, home: Path) -> None:
-        user = account.server_user()
-        accounts = home / "accounts.sql"
-        _write_private(accounts, _ACCOUNTS.format(password=self._password()))
+        accounts = self._hand_over("accounts.sql", _ACCOUNTS.format(password=self._password()))
         draft = home / "draft"
         shutil.rmtree(draft, ignore_errors=True)
-        if user is not None:
-            shutil.chown(accounts, user)
-        done = subprocess.run(
-            self._installation(draft, accounts),
-            env=self._environment(),
-            cwd="/",
-            user=user,
-            extra_groups=None if user is None else [],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        accounts.unlink()
-        if done.returncode:
-            words = done.stdout[:800].strip().replace(self._password(), "...")
-            raise Unreachable(f"{self.title}'s data could not be made: {words}", str(self.folder), "see its message")
+        command = self._installation(draft, accounts)
+        try:
+            self._run_once(command, self._environment(), f"{self.title}'s data could not be made")
+        finally:
+            accounts.unlink()
         draft.rename(home / "data")
 
     def _environment(self) -> dict[str, str]:
         return process.clean_environment(UNWANTED_VARIABLES) | {"TMPDIR": str(self._home.resolve() / "tmp")}
-
-    def _password(self) -> str:
-        path = self.folder / "password"
-        if not path.exists():
-            _write_private(path, secrets.token_hex(12))
-        return path.read_text()
-
-
-def _write_private(path: Path, text: str) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - with a mode
-        file.write(text)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import signal
-import subprocess
 from typing import TYPE_CHECKING, ClassVar
 
 import psycopg
 
 from operate.local import account, ports, postgresql_programs, process
-from operate.local.server import Server, silent
-from runtime.errors import Unreachable
+from operate.local.database_server import DatabaseServer
+from operate.local.server import silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +41,7 @@ SETTINGS = {
 }
 
 
-class PostgreSQL(Server):
+class PostgreSQL(DatabaseServer):
     """One PostgreSQL server; ``settings`` override or extend SETTINGS (``{"fsync": "on"}`` for a benchmark)."""
 
     title: ClassVar[str] = "PostgreSQL"
@@ -77,15 +74,12 @@ class PostgreSQL(Server):
         argv = [str(self._programs() / "postgres"), "-D", str(self._home.resolve() / "data"), *options]
         return process.Launch(argv, process.clean_environment(UNWANTED_VARIABLES), account.server_user())
 
-    def answers(self) -> bool:
-        """Return whether the superuser can log in."""
-        if not ports.listens(self.port):
-            return False
-        try:
-            psycopg.connect(self.address, connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+    def _log_in(self) -> None:
+        psycopg.connect(self.address, connect_timeout=5).close()
+
+    @property
+    def _refusals(self) -> tuple[type[Exception], ...]:
+        return (psycopg.OperationalError,)
 
     def sweep(self) -> None:
         """End backends that outlived their postmaster, and delete its lock file.
@@ -97,56 +91,19 @@ class PostgreSQL(Server):
         process.kill_all("postgres", data)
         (data / "postmaster.pid").unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Kill it and delete its data and folder."""
-        self.kill()
-        account.remove_folder(self._home)
-        super().remove()
-
-    @property
-    def _home(self) -> Path:
-        return self.folder / "home"
-
     def _programs(self) -> Path:
         prefix = postgresql_programs.release(self._major, self.say) if self._major else postgresql_programs.newest()
         return prefix / "bin"
 
     def _initialize(self, home: Path) -> None:
         # PostgreSQL trusts nobody on the machine: other users must not become superuser through an open port.
-        handed = home / "password"
-        user = account.server_user()
-        _write_private(handed, self._password())
-        if user is not None:
-            shutil.chown(handed, user)
+        handed = self._hand_over("password", self._password())
         draft = home / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         arguments = ["-D", str(draft), "-E", "UTF8", "--locale=C", "-U", SUPERUSER, "--pwfile", str(handed)]
-        self._run_initdb([*arguments, "--auth=scram-sha-256", "--no-sync"], user)
-        handed.unlink()
+        initdb = [str(self._programs() / "initdb"), *arguments, "--auth=scram-sha-256", "--no-sync"]
+        try:
+            self._run_once(initdb, process.clean_environment(UNWANTED_VARIABLES), "initdb failed")
+        finally:
+            handed.unlink()
         draft.rename(home / "data")
-
-    def _run_initdb(self, arguments: list[str], user: str | None) -> None:
-        done = subprocess.run(
-            [str(self._programs() / "initdb"), *arguments],
-            env=process.clean_environment(UNWANTED_VARIABLES),
-            cwd="/",
-            user=user,
-            extra_groups=None if user is None else [],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise Unreachable(f"initdb failed: {done.stdout[-800:].strip()}", str(self.folder), "see its message")
-
-    def _password(self) -> str:
-        path = self.folder / "password"
-        if not path.exists():
-            _write_private(path, secrets.token_hex(12))
-        return path.read_text()
-
-
-def _write_private(path: Path, text: str) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - with a mode
-        file.write(text)

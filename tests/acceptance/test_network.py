@@ -11,7 +11,7 @@ from tests.support import links
 from tests.support.daemons_pipeline import patiently
 from tests.support.daemons_setting import Servers, Sweep
 from tests.support.links import ProxiedStack
-from tests.support.network import FAULTS
+from tests.support.network import FAULTS, REQUESTS, lose_answer
 from tests.support.session_stack import SessionStack
 
 if TYPE_CHECKING:
@@ -62,5 +62,26 @@ def test_a_bad_network_costs_time_but_no_row(proxied: ProxiedStack, shared: Swee
             workload.progress()
         patiently(setting.settle)
         assert [d.pid for d in (pipeline.capture, pipeline.apply) if d.running] == daemons
+        pipeline.assert_restart_applies_nothing()
+        pipeline.stop()
+
+
+def test_answers_that_are_lost_neither_lose_nor_double_a_row(proxied: ProxiedStack, shared: Sweep) -> None:
+    """A COMMIT at the target, a confirmation to the slot, and messages that were produced: all had happened."""
+    with shared.round() as setting:
+        pipeline, workload = setting.pipeline, setting.workload
+        pipeline.start()
+        with workload.running(), setting.reader.reading():
+            workload.progress()
+            setting.reader.wait_for_news()
+            pipeline.resync("public.documents", "public.visits")
+            for link, request in [*REQUESTS.items()] * 3:
+                lose_answer(proxied.links[link], request)
+                setting.reader.wait_for_news()
+            workload.progress()
+        patiently(setting.settle)
+        told = {event["event"] for event in pipeline.apply.events()}
+        assert told & {"commit.had_happened", "checkpoint.moved"}, pipeline.apply.last_words()
+        assert list(pipeline.capture.events("capture.rewinds")), pipeline.capture.last_words()
         pipeline.assert_restart_applies_nothing()
         pipeline.stop()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.contract.world import SqlWorld
 from tests.support.mysql_source import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from capture.source import Source
     from tests.contract.world import World
@@ -30,35 +31,14 @@ def world(request: pytest.FixtureRequest, server: str) -> Iterator[World]:
         db.close()
 
 
-class MySQLWorld:
+class MySQLWorld(SqlWorld):
     """See :class:`tests.contract.world.World`."""
 
     keeps_our_place = False
 
     def __init__(self, db: Database) -> None:
+        super().__init__(db)
         self._db = db
 
     def source(self) -> Source:
         return self._db.source()
-
-    def create(self, table: str, *, keyed: bool) -> None:
-        self._db.run(f"CREATE TABLE {table} (id int {'PRIMARY KEY' if keyed else ''}, v text)")
-
-    def insert(self, table: str, *ids: int) -> None:
-        self._db.run(f"INSERT INTO {table} VALUES {', '.join(f'({i}, concat(char(118), {i}))' for i in ids)}")
-
-    def update(self, table: str, *ids: int) -> None:
-        self._db.run(f"UPDATE {table} SET v = concat(v, '!') WHERE id IN ({_list(ids)})")
-
-    def delete(self, table: str, *ids: int) -> None:
-        self._db.run(f"DELETE FROM {table} WHERE id IN ({_list(ids)})")
-
-    def insert_into(self, tables: Sequence[str], id_: int) -> None:
-        self._db.run("BEGIN")
-        for table in tables:
-            self.insert(table, id_)
-        self._db.run("COMMIT")
-
-
-def _list(ids: Sequence[int]) -> str:
-    return ", ".join(map(str, ids))

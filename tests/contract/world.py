@@ -40,3 +40,41 @@ class World(Protocol):
 
     def insert_into(self, tables: Sequence[str], id_: int) -> None:
         """Insert one row into each of several tables, in one transaction."""
+
+
+class Runs(Protocol):
+    """A database that statements are run on, each committed by itself unless a transaction was begun."""
+
+    def run(self, *statements: str) -> None:
+        """Run statements one after another."""
+
+
+class SqlWorld:
+    """The part of a :class:`World` that every SQL database understands."""
+
+    def __init__(self, db: Runs) -> None:
+        self._runs = db
+
+    def create(self, table: str, *, keyed: bool) -> None:
+        """Make a table; where a table without a key needs more than that, the world adds it."""
+        self._runs.run(f"CREATE TABLE {table} (id int {'PRIMARY KEY' if keyed else ''}, v text)")
+
+    def insert(self, table: str, *ids: int) -> None:
+        """Insert rows with these ids and some ``v``."""
+        rows = [(i, f"'v{i}'") for i in ids]
+        self._runs.run(f"INSERT INTO {table} VALUES {', '.join(f'({i}, {v})' for i, v in rows)}")
+
+    def update(self, table: str, *ids: int) -> None:
+        """Change ``v`` of the rows with these ids."""
+        self._runs.run(f"UPDATE {table} SET v = concat(v, '!') WHERE id IN ({', '.join(map(str, ids))})")
+
+    def delete(self, table: str, *ids: int) -> None:
+        """Delete the rows with these ids."""
+        self._runs.run(f"DELETE FROM {table} WHERE id IN ({', '.join(map(str, ids))})")
+
+    def insert_into(self, tables: Sequence[str], id_: int) -> None:
+        """Insert one row into each of several tables, in one transaction."""
+        self._runs.run("BEGIN")
+        for table in tables:
+            self.insert(table, id_)
+        self._runs.run("COMMIT")

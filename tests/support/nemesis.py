@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -71,6 +72,10 @@ class Nemesis:
             faults["replace a frozen capture"] = lambda _: trials.replace_frozen_capture(setting)
         for link, proxy in (links or {}).items():
             faults |= {f"{name} {link}": _network(fault, proxy) for name, fault in network.FAULTS.items()}
+            if link in network.REQUESTS:
+                faults[f"lose an answer {link}"] = _network(
+                    partial(network.lose_answer, request=network.REQUESTS[link]), proxy
+                )
         self._faults = {name: fault for name, fault in faults.items() if name.startswith(only)}
 
     @property

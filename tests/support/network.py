@@ -51,6 +51,16 @@ def slow(link: Proxy, lasting_s: float = 3.0) -> None:
         link.heal()
 
 
+def lose_answer(link: Proxy, request: bytes) -> None:
+    """Let a request arrive and cut its connection before the answer: whoever asked cannot know what became of it."""
+    swallowed = link.swallowed
+    link.lose_answer_to(request)
+    try:
+        link.wait_until("swallowed", swallowed)
+    finally:
+        link.heal()
+
+
 def _connected(link: Proxy) -> None:
     """Wait until somebody is connected."""
     deadline = time.monotonic() + 30
@@ -58,5 +68,14 @@ def _connected(link: Proxy) -> None:
         assert time.monotonic() < deadline, "nobody connects"
         time.sleep(0.05)
 
+
+#: By link: how a request begins whose answer matters. (kafka-apply: nothing is asked there that changes anything.)
+#: Kafka's is an idempotent ProduceRequest: client id, no tags, no transaction, acks of all (Kafka protocol, version 9+);
+#: the source's a standby status update in a CopyData message, which confirms a position to the slot; the target's COMMIT.
+REQUESTS: Final = {
+    "source-capture": b"d\0\0\0\x26r",
+    "capture-kafka": b"ferryman\0\0\xff\xff",
+    "apply-target": b"COMMIT\0",
+}
 
 FAULTS: Final[dict[str, Callable[[Proxy], None]]] = {"cut": cut, "reset": reset, "stall": stall, "slow": slow}
