@@ -26,8 +26,9 @@ CREATE TABLE IF NOT EXISTS ferryman.checkpoint (
 )"""
 
 #: One row for each table, by the source's name. Counts are events applied since the table was first seen;
-#: ``snapshot_rows`` counts those of its newest snapshot, ``rejected`` events that were set aside. ``columns`` are
-#: those of the newest table version applied.
+#: ``snapshot_rows`` counts those of its newest snapshot, ``rejected`` events that were set aside,
+#: ``reference_rows`` events that were decoded or planned one by one instead of by column. ``columns`` are those of the
+#: newest table version applied.
 _TABLE_STATE: Final = """
 CREATE TABLE IF NOT EXISTS ferryman.table_state (
     pipeline text NOT NULL,
@@ -43,6 +44,7 @@ CREATE TABLE IF NOT EXISTS ferryman.table_state (
     deletes bigint NOT NULL DEFAULT 0,
     snapshot_rows bigint NOT NULL DEFAULT 0,
     rejected bigint NOT NULL DEFAULT 0,
+    reference_rows bigint NOT NULL DEFAULT 0,
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, "table")
 )"""

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 _APPLIED: Final = """
 INSERT INTO ferryman.table_state AS s
-    (pipeline, "table", topic, state, columns, made_by_ferryman, inserts, updates, deletes, snapshot_rows)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    (pipeline, "table", topic, state, columns, made_by_ferryman,
+     inserts, updates, deletes, reference_rows, snapshot_rows)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (pipeline, "table") DO UPDATE SET
     topic = excluded.topic, state = excluded.state, reason = NULL, fix = NULL,
     columns = excluded.columns, made_by_ferryman = s.made_by_ferryman OR excluded.made_by_ferryman,
     inserts = s.inserts + excluded.inserts, updates = s.updates + excluded.updates,
-    deletes = s.deletes + excluded.deletes,
+    deletes = s.deletes + excluded.deletes, reference_rows = s.reference_rows + excluded.reference_rows,
     snapshot_rows = CASE WHEN %s THEN 0 ELSE s.snapshot_rows END + excluded.snapshot_rows, updated_at = now()"""
 
 _HALTED: Final = """
@@ -55,13 +56,14 @@ class Tally:
 class Applied:
     """What a batch did to a table's row: its state now, counts, the columns of its newest version.
 
-    ``made``: ferryman made the table in it.
+    ``made``: ferryman made the table in it. ``by_reference``: events that did not go by column all the way.
     """
 
     state: str
     counts: Tally
     columns: list[str]
     made: bool
+    by_reference: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,8 @@ def read(session: Session, pipeline: str, table: str) -> Recorded | None:
 def applied(session: Session, place: Place, table: str, done: Applied) -> None:
     """Record a batch, in its transaction. Whatever was wrong with the table before is over."""
     counts = done.counts
-    values = (done.state, done.columns, done.made, counts.inserts, counts.updates, counts.deletes, counts.snapshot_rows)
-    session.execute(_APPLIED, (place.pipeline, table, place.topic, *values, counts.opened))
+    values = (done.state, done.columns, done.made, counts.inserts, counts.updates, counts.deletes, done.by_reference)
+    session.execute(_APPLIED, (place.pipeline, table, place.topic, *values, counts.snapshot_rows, counts.opened))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from apply.sql import Statements
 from apply.steps import Plan, Truncate
 from apply.writer import Writer
 from runtime import failpoints, postgres
+from schemas.received import Received
 
 if TYPE_CHECKING:
     from apply.partition import Batch
@@ -73,7 +74,7 @@ class Transaction:
                 raise Blocked(postgres.describe(error), _PRIVILEGE_FIX) from None
         with self._session.together():
             if batch.received:
-                self._count(batch)
+                self._count(batch, sum(steps.by_reference for _, steps in planned))
             done = self._save(batch) if batch.complete else None
         if done is not None:
             failpoints.hit("apply.committed")
@@ -132,11 +133,13 @@ class Transaction:
                 "ferryman goes on by itself",
             )
 
-    def _count(self, batch: Batch) -> None:
+    def _count(self, batch: Batch, planned_by_reference: int) -> None:
         work = self._work
         now = "loading" if work.partition.is_loading(batch.order_key) else "streaming"
         columns = [column.name for column in batch.received[-1].table.columns]
-        done = state.Applied(now, state.tally(batch.received), columns, self._made)
+        by_row = sum(len(one) for one in batch.received if isinstance(one, Received))
+        counts = state.tally(batch.received)
+        done = state.Applied(now, counts, columns, self._made, by_row + planned_by_reference)
         state.applied(self._session, work.place, work.table, done)
         work.state = now
 

@@ -49,13 +49,15 @@ class Publisher:
     """Publishes blocks in order for each topic; :meth:`flush` returns once all of them are acknowledged.
 
     ``meanwhile`` is called about once a second while the brokers make us wait, so that the source's protocol stays
-    alive. No message has a callback of its own: only errors are reported.
+    alive. No message has a callback of its own: only errors are reported. ``rows`` counts what was handed over,
+    ``reference_rows`` what of it was written one by one instead of by column.
     """
 
     def __init__(
         self, pipeline: Pipeline, source: Source, schemas: SchemaWriter, meanwhile: Callable[[], None]
     ) -> None:
         self._pipeline, self._source, self._schemas, self._meanwhile = pipeline, source, schemas, meanwhile
+        self.rows = self.reference_rows = 0
         self._failure: str | None = None
         self._producer = kafka.producer(
             pipeline.kafka, on_delivery=self._delivered, **{"delivery.report.only.error": True}
@@ -82,7 +84,7 @@ class Publisher:
     def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed or RowTooLarge."""
         encoder = self._encoder(block.table, topic)
-        by_reference = encoder.reference_rows
+        before = encoder.reference_rows
         messages = encoder.encode(block)
         self._fits(messages)
         headers, place = messages.headers, 0
@@ -91,7 +93,9 @@ class Publisher:
             place += len(values)
         self._producer.poll(0)
         self._breathe()
-        metrics.capture_published(block, encoder.reference_rows - by_reference)
+        by_reference = encoder.reference_rows - before
+        self.rows, self.reference_rows = self.rows + len(block), self.reference_rows + by_reference
+        metrics.capture_published(block, by_reference)
         self._check()
 
     def flush(self) -> None:

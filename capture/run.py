@@ -55,6 +55,9 @@ class Remembers(Protocol):
 class Publishes(Protocol):
     """Whoever carries blocks to topics: :class:`capture.publisher.Publisher`, or a simulation."""
 
+    rows: int
+    reference_rows: int
+
     def ensure_topic(self, topic: str) -> None:
         """See to it that a table's topic is there."""
 
@@ -251,7 +254,8 @@ class Run:
             resume=self._resume, identity=self._identity, reached=self.source.reached(),
             position=self.engine.at.position, committed_us=self.engine.at.committed_us,
             control_offset=self._control.offset, saved_ms=time.time_ns() // 1_000_000,
-            address=self._address, state=state,
+            address=self._address, state=state, rows=self.publisher.rows,
+            reference_rows=self.publisher.reference_rows,
         )  # fmt: skip
 
     # --- the end ---------------------------------------------------------------------------------------------------

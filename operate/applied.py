@@ -31,7 +31,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class AppliedTable:
-    """Apply's own view of one table; ``state`` is loading, streaming, blocked, needs_resync or diverged."""
+    """Apply's own view of one table; ``state`` is loading, streaming, blocked, needs_resync or diverged.
+
+    ``reference_rows``: events that went one by one instead of by column.
+    """
 
     table: str
     topic: str
@@ -43,6 +46,7 @@ class AppliedTable:
     deletes: int = 0
     snapshot_rows: int = 0
     rejected: int = 0
+    reference_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ SELECT topic, partition, topic_id::text, next_offset, order_key, committed_us
 FROM ferryman.checkpoint WHERE pipeline = %s"""
 
 _TABLES: Final = """
-SELECT "table", topic, state, reason, fix, inserts, updates, deletes, snapshot_rows, rejected
+SELECT "table", topic, state, reason, fix, inserts, updates, deletes, snapshot_rows, rejected, reference_rows
 FROM ferryman.table_state WHERE pipeline = %s"""
 
 

@@ -58,6 +58,8 @@ def _capture(facts: Facts) -> dict[str, Any]:
         "slot_status": source.status if source else None,
         "reason": stream.reason if stream else None,
         "address": stream.address if stream is not None and state == "running" else None,
+        "rows": stream.rows if stream else None,
+        "reference_rows": stream.reference_rows if stream else None,
     }
 
 
@@ -88,13 +90,14 @@ def _apply(facts: Facts) -> dict[str, Any]:
     state = None if facts.applying is None else "running" if facts.applying else "stopped"
     lags = [(_lag_events(facts, record), _committed(facts, record)) for record in facts.positions.tables.values()]
     if facts.applied is None:
-        return {"state": state, "lag_seconds": None, "lag_events": None}
+        return {"state": state, "lag_seconds": None, "lag_events": None, "reference_rows": None}
     ages = [_age(facts.now, committed) if events else 0.0 for events, committed in lags if not events or committed]
     known = len(ages) == len(lags)
     return {
         "state": state,
         "lag_seconds": max(ages, default=0.0) if known else None,
         "lag_events": sum(events or 0 for events, _ in lags),
+        "reference_rows": sum(table.reference_rows for table in facts.applied.tables.values()),
     }
 
 
@@ -136,6 +139,7 @@ def _table(facts: Facts, record: TableRecord, capture_lag: float | None) -> dict
         "updates": applied.updates if applied else None,
         "deletes": applied.deletes if applied else None,
         "rejected": applied.rejected if applied else None,
+        "reference_rows": applied.reference_rows if applied else None,
         "lag_seconds": _table_lag(facts, record, capture_lag),
     }
 

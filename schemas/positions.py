@@ -43,7 +43,8 @@ class StreamRecord:
     ``resume`` and ``identity`` are understood by the source alone (JSON objects). ``position`` is the commit position
     of the last transaction read; ``committed_us`` its commit time. ``reached`` is the source's own measure of how far
     its log was read (compared by the source alone; PostgreSQL: ``{"lsn": int}``). ``control_offset`` is the next
-    offset of ``<prefix>.control`` to be obeyed. ``address`` is the daemon's HTTP address, if any.
+    offset of ``<prefix>.control`` to be obeyed. ``address`` is the daemon's HTTP address, if any. ``rows`` were
+    published since the run began, ``reference_rows`` of them written one by one instead of by column.
     """
 
     run: int
@@ -59,6 +60,8 @@ class StreamRecord:
     address: str | None = None
     state: str = "running"  # running | stopped
     reason: str | None = None
+    rows: int | None = None
+    reference_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,12 @@ def draw(shown: dict[str, Any], faults: Sequence[Fault]) -> RenderableType:
     daemons.add_row("capture", _state(capture["state"]), _words(
         f"lag {_lag(capture['lag_seconds'])}", f"{_bytes(capture['lag_bytes'])} to read",
         f"{_bytes(capture['retained_bytes'])} retained", f"slot {capture['slot_status'] or '-'}",
+        _one_by_one(capture["reference_rows"], capture["rows"]),
         f"http {capture['address']}" if capture["address"] else "",
     ))  # fmt: skip
     daemons.add_row("apply", _state(apply["state"]), _words(
-        f"lag {_lag(apply['lag_seconds'])}", f"{_count(apply['lag_events'])} events to apply"
+        f"lag {_lag(apply['lag_seconds'])}", f"{_count(apply['lag_events'])} events to apply",
+        _one_by_one(apply["reference_rows"], None),
     ))  # fmt: skip
     parts: list[RenderableType] = [Text(shown["pipeline"], style="bold"), daemons, Text(), _tables(shown["tables"])]
     parts += [_trouble(table["table"], table["reason"], table["fix"]) for table in shown["tables"] if table["reason"]]
@@ -110,6 +112,11 @@ def _copied(table: dict[str, Any]) -> str:
 
 def _words(*parts: str) -> Text:
     return Text(" · ".join(part for part in parts if part), style="dim")
+
+
+def _one_by_one(rows: int | None, of: int | None) -> str:
+    """Return how many rows did not go by column, where there were any."""
+    return f"{rows:,}{f' of {of:,}' if of else ''} rows one by one" if rows else ""
 
 
 def _trouble(where: str, what: str, fix: str | None) -> Text:

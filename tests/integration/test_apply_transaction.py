@@ -346,8 +346,10 @@ def test_counts_and_times_stand_in_the_control_tables(session: Session) -> None:
 
     owner.apply()
 
-    found = session.run("SELECT state, inserts, updates, deletes, snapshot_rows, rejected FROM ferryman.table_state")
-    assert found.fetchone() == ("loading", 1, 1, 1, 2, 0)
+    found = session.run(
+        "SELECT state, inserts, updates, deletes, snapshot_rows, rejected, reference_rows FROM ferryman.table_state"
+    )
+    assert found.fetchone() == ("loading", 1, 1, 1, 2, 0, 7)
     stored = session.run(
         "SELECT next_offset, order_key, epoch, owner, committed_us FROM ferryman.checkpoint"
     ).fetchone()

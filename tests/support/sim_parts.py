@@ -242,6 +242,8 @@ class SimPool:
 class SimPublisher:
     """A producer whose messages lie in a queue for each topic until some prefix of it arrives."""
 
+    rows = reference_rows = 0
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.queues: dict[str, list[Event]] = defaultdict(list)

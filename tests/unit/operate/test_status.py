@@ -27,7 +27,8 @@ def us(seconds_ago: float) -> int:
 def stream(**fields) -> StreamRecord:
     given = {
         "run": 1, "source": "s", "incarnation": 1, "resume": {"lsn": 1000}, "identity": {}, "reached": {},
-        "committed_us": us(50), "saved_ms": int((NOW - 1) * 1000), "address": "127.0.0.1:9",
+        "committed_us": us(50), "saved_ms": int((NOW - 1) * 1000), "address": "127.0.0.1:9", "rows": 1_500,
+        "reference_rows": 30,
     }  # fmt: skip
     return StreamRecord(**(given | fields))
 
@@ -53,7 +54,7 @@ def facts(record: TableRecord | None = None, **fields) -> Facts:
         "positions": Positions(1, stream(), {record.table: record}),
         "applied": Applied(
             {place: Checkpoint(*place, "id", 10, b"\x06" * 28, us(5))},
-            {record.table: AppliedTable(record.table, record.topic, "streaming", None, None, 1, 2, 3, 100, 0)},
+            {record.table: AppliedTable(record.table, record.topic, "streaming", None, None, 1, 2, 3, 100, 0, 4)},
         ),
         "ends": {place: 10},
         "source": LogState("reserved", active=True, behind_bytes=0, retained_bytes=7),
@@ -71,14 +72,14 @@ def test_a_healthy_pipeline_is_shown_with_every_key():
         "pipeline": "shop",
         "capture": {
             "state": "running", "lag_seconds": 0.0, "lag_bytes": 0, "retained_bytes": 7, "slot_status": "reserved",
-            "reason": None, "address": "127.0.0.1:9",
+            "reason": None, "address": "127.0.0.1:9", "rows": 1_500, "reference_rows": 30,
         },
-        "apply": {"state": "running", "lag_seconds": 0.0, "lag_events": 0},
+        "apply": {"state": "running", "lag_seconds": 0.0, "lag_events": 0, "reference_rows": 4},
         "tables": [
             {
                 "table": "public.t", "state": "streaming", "reason": None, "fix": None, "snapshot_rows": 100,
                 "snapshot_total": 100, "eta_seconds": None, "inserts": 1, "updates": 2, "deletes": 3, "rejected": 0,
-                "lag_seconds": 0.0,
+                "reference_rows": 4, "lag_seconds": 0.0,
             }
         ],
     }  # fmt: skip
@@ -87,16 +88,42 @@ def test_a_healthy_pipeline_is_shown_with_every_key():
 def test_what_cannot_be_found_out_is_null():
     shown = document(facts(applied=None, source=None, applying=None, ends={}))
 
-    assert shown["apply"] == {"state": None, "lag_seconds": None, "lag_events": None}
+    assert shown["apply"] == {"state": None, "lag_seconds": None, "lag_events": None, "reference_rows": None}
     assert shown["capture"]["lag_bytes"] is shown["capture"]["slot_status"] is None
-    assert all(only(shown)[key] is None for key in ("inserts", "updates", "deletes", "rejected", "lag_seconds"))
+    assert all(only(shown)[key] is None for key in ("inserts", "updates", "deletes", "rejected", "reference_rows"))
+    assert only(shown)["lag_seconds"] is None
+
+
+def drawn(shown: dict) -> str:
+    console = Console(width=200)
+    with console.capture() as text:
+        console.print(draw(shown, []))
+    return text.get()
+
+
+def test_rows_that_did_not_go_by_column_are_shown_of_both_daemons():
+    text = drawn(document(facts()))
+
+    assert "30 of 1,500 rows one by one" in text
+    assert " · 4 rows one by one" in text
+
+
+def test_where_all_rows_went_by_column_nothing_is_said_of_it():
+    seen = facts()
+    seen.positions.stream = stream(rows=1_500, reference_rows=0)
+    state = replace(seen.applied.tables["public.t"], reference_rows=0)
+
+    text = drawn(document(replace(seen, applied=Applied(seen.applied.checkpoints, {"public.t": state}))))
+
+    assert "one by one" not in text
 
 
 def test_a_pipeline_that_never_ran_is_shown_too():
     shown = document(Facts("shop", NOW, Positions(), Applied(), {}, None, applying=False))
 
     assert shown["capture"]["state"] == "not_started"
-    assert shown["apply"] == {"state": "stopped", "lag_seconds": 0.0, "lag_events": 0}
+    assert shown["apply"] == {"state": "stopped", "lag_seconds": 0.0, "lag_events": 0, "reference_rows": 0}
+    assert shown["capture"]["rows"] is shown["capture"]["reference_rows"] is None
     assert shown["tables"] == []
 
 
@@ -145,14 +172,14 @@ def test_a_halt_of_apply_does_not_outlive_the_request_for_a_new_copy():
 def test_events_that_wait_are_counted_and_dated():
     shown = document(facts(ends={("shop.public.t", 0): 25}))
 
-    assert shown["apply"] == {"state": "running", "lag_seconds": 5.0, "lag_events": 15}
+    assert (shown["apply"]["lag_seconds"], shown["apply"]["lag_events"]) == (5.0, 15)
     assert only(shown)["lag_seconds"] == 5.0
 
 
 def test_a_topic_that_apply_has_not_begun_with_waits_as_a_whole():
     shown = document(facts(applied=Applied()))
 
-    assert shown["apply"] == {"state": "running", "lag_seconds": None, "lag_events": 10}
+    assert (shown["apply"]["lag_seconds"], shown["apply"]["lag_events"]) == (None, 10)
     assert only(shown)["state"] == "snapshotting"
 
 
