@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from confluent_kafka.admin._metadata import GroupMetadata
+
+
+#: All events of a table stand in this partition of its topic, because order holds within a partition alone. If somebody
+#: gives the topic more of them, those stay empty, and are nobody's.
+PARTITION: Final = 0
 
 
 def group_of(pipeline: str) -> str:
@@ -33,7 +38,7 @@ def standing(admin: kafka.Admin, group: str) -> GroupMetadata | None:
 
 
 def left_over(admin: kafka.Admin, group: str, topics: Iterable[str]) -> set[str]:
-    """Return which of these topics have a partition that no member has, though the group is at rest.
+    """Return which of these topics have events that no member reads, though the group is at rest.
 
     A topic that does not exist is none of them. Where the brokers do not answer, nothing is known and none returned.
     """
@@ -42,7 +47,7 @@ def left_over(admin: kafka.Admin, group: str, topics: Iterable[str]) -> set[str]
         if found is None or found.state != "Stable":
             return set()
         held = {place for member in found.members for place in held_by(member.assignment or b"")}
-        return {place[0] for place in kafka.partitions(admin, topics) if place not in held}
+        return {place[0] for place in kafka.partitions(admin, topics) if place[1] == PARTITION and place not in held}
     except (KafkaException, kafka.KafkaUnavailable):
         return set()
 

@@ -9,6 +9,7 @@ import structlog
 
 from apply import checkpoint, state
 from apply.checkpoint import Place
+from apply.membership import PARTITION
 from apply.partition import Partition
 from apply.state import Halt
 from apply.work import Work
@@ -55,6 +56,8 @@ class Ownership:
     def assigned(self, partitions: list[PartitionId]) -> None:
         """The group gave us these."""
         for partition in partitions:
+            if partition.number != PARTITION:
+                continue
             name, _ = self._tables.get(partition.topic, (partition.topic, None))
             self.works[partition] = Work(
                 Place(self._pipeline, *partition), name, self._settings.batch_rows, pauses=self._retry

@@ -210,6 +210,35 @@ def test_a_topic_that_is_deleted_and_made_anew_meanwhile_is_noticed(pipeline: co
     assert [r[0] for r in target.rows()] == [9]
 
 
+def test_partitions_that_somebody_adds_to_a_topic_change_nothing(pipeline: config.Pipeline, target: Target) -> None:
+    feed = Feed(pipeline, table())
+    feed.load(row(1))
+    with applying(pipeline):
+        target.wait(target.reached(feed.end()))
+        feed.add_partitions(3)
+        feed.send(feed.transaction(insert(2)))
+        target.wait(target.reached(feed.end()))
+    with applying(pipeline):  # a member that comes anew is given all partitions that there are by then
+        feed.send(feed.transaction(insert(3)))
+        target.wait(target.reached(feed.end()))
+    assert [r[0] for r in target.rows()] == [1, 2, 3]
+
+    feed.delete_topic()
+    feed.create_topic(3)
+    with applying(pipeline):
+        target.wait(lambda: target.state()["state"] == "needs_resync")
+        feed.say()
+        feed.load(row(9))
+        target.wait(lambda: target.state()["state"] == "streaming")
+    with applying(pipeline):
+        feed.send(feed.transaction(insert(10)))
+        target.wait(lambda: len(target.rows()) == 2)
+
+    assert [r[0] for r in target.rows()] == [9, 10]
+    assert target.state()["state"] == "streaming"
+    assert target.connection.execute("SELECT partition FROM ferryman.checkpoint").fetchall() == [(0,)]
+
+
 def test_two_replicas_share_the_tables_and_one_takes_over_from_the_other(
     pipeline: config.Pipeline, target: Target
 ) -> None:

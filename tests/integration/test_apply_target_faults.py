@@ -29,7 +29,7 @@ def lanes(kafka: str, target_server: str, tmp_path_factory: pytest.TempPathFacto
     with fresh_database(target_server, "target") as url:
         name = url.rpartition("/")[2].replace("target", "faults")
         folder = tmp_path_factory.mktemp("faults")
-        with open_lanes(folder, name, kafka, url, lock_timeout_seconds=1.5) as made:
+        with open_lanes(folder, name, kafka, url, lock_timeout_seconds=0.6) as made:
             yield made
 
 

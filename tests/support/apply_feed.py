@@ -157,9 +157,9 @@ class Feed:
         for future in admin.create_partitions([NewPartitions(self.topic, count)]).values():
             future.result(30)
 
-    def create_topic(self) -> None:
+    def create_topic(self, partitions: int = 1) -> None:
         """Make the topic anew after it was deleted."""
-        kafka.ensure_topic(self._brokers, self.topic, 1, 1, {})
+        kafka.ensure_topic(self._brokers, self.topic, partitions, 1, {})
         self._producer = kafka.producer(self._brokers)
 
     def end(self) -> int:
