@@ -59,7 +59,7 @@ class DatabaseServer(Server):
 
     def _hand_over(self, name: str, text: str) -> Path:
         """Return a file in the home that only the server's account may read."""
-        path = self._home / name
+        path = self._home.resolve() / name  # the account may not be able to walk to the folder that links to it
         write_private(path, text)
         user = account.server_user()
         if user is not None:
