@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 #: Log events that are counted, by the field that tells their kinds apart.
@@ -96,9 +97,9 @@ class Report:
         """Count what the daemons said."""
         counts = Counter[str]()
         for log in logs:
-            for line in log.read_text(errors="replace").splitlines():
-                if "Traceback" in line:
-                    self.unwanted.append(f"{log.name}: a traceback")
+            lines = log.read_text(errors="replace").splitlines()
+            self.unwanted += [f"{log.name}: a traceback, {last}" for last in tracebacks(lines)]
+            for line in lines:
                 with suppress(ValueError):
                     self._read(json.loads(line), log, counts)
         self.logged = dict(sorted(counts.items()))
@@ -110,6 +111,19 @@ class Report:
             counts[f"{event} ({kind})" if kind else event] += 1
         if event in UNWANTED:
             self.unwanted.append(f"{log.name}: {event} {record.get('table', '')}: {record.get('reason', '')}")
+
+
+def tracebacks(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the last line of every traceback, except those of workers whose daemon was killed before they began.
+
+    That one is Python's own: the worker reads in vain what its daemon would have told it (multiprocessing.spawn).
+    """
+    for at, line in enumerate(lines):
+        if "Traceback" in line:
+            frames = list(takewhile(lambda frame: frame.startswith(" "), lines[at + 1 :]))
+            last = "".join(lines[at + 1 + len(frames) : at + 2 + len(frames)])
+            if not (last.startswith("EOFError") and any("in spawn_main" in frame for frame in frames)):
+                yield last
 
 
 def write(report: Report, path: Path) -> None:
