@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capture.source import HistoryLost, SourceUnavailable
+from capture.source import HistoryLost, SourceError, SourceUnavailable
 from tests.support.postgres_source import Database
 from tests.support.sources import changes, read_all, started
 
@@ -93,6 +93,61 @@ def test_a_publication_made_anew_by_somebody_else_takes_its_slot_with_it(db):
         assert [e.after for e in changes(read_all(source))] == [(b"3",)]
     finally:
         source.close()
+
+
+ALTERED = {
+    "operations": "ALTER PUBLICATION {p} SET (publish = 'insert')",
+    "roots": "ALTER PUBLICATION {p} SET (publish_via_partition_root = false)",
+}
+MENDED = "ALTER PUBLICATION {p} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
+
+
+@pytest.mark.parametrize("harm", ALTERED)
+def test_a_publication_that_was_altered_by_somebody_else_is_an_error_and_loses_its_tables(db, harm):
+    """What it left out meanwhile is in no message."""
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    with started(db.source()) as source:
+        read_all(source)
+        db.run(ALTERED[harm].replace("{p}", db.name), "DELETE FROM t")
+        with pytest.raises(SourceError, match="publication") as refused:
+            source.tables()
+        assert not isinstance(refused.value, SourceUnavailable)
+        db.run(refused.value.fix)
+        source.tables()
+        assert "publication was altered" in read_all(source).lost["public.t"]
+        source.schema(source.tables()[0])  # a new snapshot opens
+        source.tables()
+        assert read_all(source).lost == {}
+
+
+def test_a_publication_that_was_altered_and_mended_while_capture_was_down_has_lost_its_tables(db):
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    with started(db.source()) as source:
+        source.tables()
+        saved, identity = read_all(source).resume, source.identity
+    wait_released(db)
+    harm, mend = (text.replace("{p}", db.name) for text in (ALTERED["operations"], MENDED))
+    db.run(harm, "DELETE FROM t", mend)
+
+    source = db.source()
+    try:
+        source.prepare()
+        source.start(saved, identity)
+        source.tables()
+        assert list(read_all(source).lost) == ["public.t"]
+    finally:
+        source.close()
+
+
+def test_a_table_that_was_taken_out_of_the_publication_and_put_back_has_lost_its_changes(db):
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    with started(db.source()) as source:
+        source.tables()
+        read_all(source)
+        db.run(f"ALTER PUBLICATION {db.name} DROP TABLE t", "INSERT INTO t VALUES (1)")
+        db.run(f"ALTER PUBLICATION {db.name} ADD TABLE t")
+        assert source.publish(source.tables()) is False
+        assert list(read_all(source).lost) == ["public.t"]
 
 
 def test_a_position_of_another_server_is_lost_history(db):

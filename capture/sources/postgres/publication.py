@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from psycopg import errors
 
-from capture.source import SourceError
+from capture.source import SourceError, SourceUnavailable
 from capture.sources.postgres.faults import translated
 from runtime.postgres import quote, spell
 
@@ -76,6 +76,17 @@ class Publication:
         with translated("the publication cannot be read"):
             found = conn.execute(_FIND, [self.name]).fetchone()
         return int(found[0]) if found else None
+
+    def stays(self, conn: psycopg.Connection[Any], oid: int) -> None:
+        """See that it is still the one with this oid, and as needed.
+
+        Raises SourceUnavailable when it was dropped: another one of its name carried nothing for us while it was away.
+        Raises SourceError with the fix when it was altered so that it leaves something out.
+        """
+        if self.oid(conn) != oid:
+            raise SourceUnavailable(f"publication {self.name} was dropped")
+        for what, fix in self.faults(conn):
+            raise SourceError(what, fix)
 
     def carry(self, conn: psycopg.Connection[Any], tables: Sequence[FoundTable]) -> tuple[list[FoundTable], bool]:
         """Let the log carry exactly these tables; return those that it did not carry before, and whether any changed.

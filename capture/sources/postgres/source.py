@@ -11,6 +11,7 @@ from psycopg import errors
 from capture.source import Batch, HistoryLost, SourceUnavailable
 from capture.sources.postgres import catalog, chunks, history, kernels, lsn, plan, slot, tables, values
 from capture.sources.postgres.assembler import Assembler
+from capture.sources.postgres.carried import Carried
 from capture.sources.postgres.chunk_file import file_images
 from capture.sources.postgres.faults import readable, translated
 from capture.sources.postgres.partitions import Partitions
@@ -59,9 +60,10 @@ class PostgresSource:
         self._stream: Stream | None = None
         self._assembler: Assembler | None = None
         self._versions = Versions(self._connected, self._until_visible)
-        self._partitions, self._rewrites = Partitions(), Rewrites()
-        self._remembering: dict[str, Versions | Partitions | Rewrites] = {
+        self._partitions, self._rewrites, self._carried = Partitions(), Rewrites(), Carried(self._publication.name)
+        self._remembering: dict[str, Versions | Partitions | Rewrites | Carried] = {
             "tables": self._versions, "partitions": self._partitions, "rewrites": self._rewrites,
+            "carried": self._carried,
         }  # fmt: skip
         self._lost: dict[str, str] = {}
         self._replaced: str | None = None
@@ -96,18 +98,14 @@ class PostgresSource:
     def tables(self) -> list[FoundTable]:
         """Return the selected tables, those that cannot be captured with their reason."""
         conn = self._connected()
-        self._same_publication(conn)
+        self._publication.stays(conn, self.identity["publication"])
         manage = self._config.replica_identity == "manage"
         found = tables.discover(conn, self._selection, self._publication, manage=manage)
         self._revise(conn, found)
         self._lost |= self._versions.look(found, self._publication.name)
         self._lost |= self._partitions.see(conn, found) | self._rewrites.see(conn, found)
+        self._lost |= self._carried.see(conn, found)
         return found
-
-    def _same_publication(self, conn: psycopg.Connection[Any]) -> None:
-        """Another publication of the same name carried nothing for us while it was away."""
-        if self._publication.oid(conn) != self.identity["publication"]:
-            raise SourceUnavailable(f"publication {self._publication.name} was dropped")
 
     def _revise(self, conn: psycopg.Connection[Any], found: list[FoundTable]) -> None:
         """Let the stream look at its tables again when the catalog changed in a way that no message tells."""
@@ -128,6 +126,7 @@ class PostgresSource:
             version = catalog.version(conn, relation)
             self._partitions.note(conn, relation.oid)
             self._rewrites.note(conn, relation.oid)
+            self._carried.note(conn, relation.oid)
         self._versions.note(version)
         return version.schema
 
