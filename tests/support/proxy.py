@@ -71,6 +71,10 @@ class Proxy:
         """Delay whatever is forwarded, and forward no more than this, until :meth:`heal`."""
         self._do(self._set(delay_s=delay_s, rate=bytes_per_s))
 
+    def lead_to(self, port: int) -> None:
+        """Forward new connections to another port from now on."""
+        self._to = port
+
     def lose_answer_to(self, text: bytes) -> None:
         """Let the next request that holds ``text`` pass, and cut its connection instead of bringing the answer."""
         self._trip = text
