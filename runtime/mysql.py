@@ -217,7 +217,7 @@ def describe(error: BaseException) -> str:
 def transient(error: BaseException) -> bool:
     """Whether another try may help: the server is busy, stops, or the connection broke."""
     number, _ = _parts(error)
-    if number is None:
+    if not number:  # PyMySQL has 0 for whatever is asked of it after the connection was lost
         return isinstance(error, pymysql.err.InterfaceError | OSError)
     return number in _TRANSIENT or (number in _CLIENT_ERRORS and number != CR.CR_UNKNOWN_ERROR)
 

@@ -145,3 +145,8 @@ def test_a_failed_connection_says_whether_a_person_must_act(number: int, words: 
     assert error.where == "db:3307"
     assert error.fix
     assert "canary" not in str(error)
+
+
+def test_a_connection_that_the_driver_has_closed_is_one_that_broke() -> None:
+    """PyMySQL has the number 0 for whatever is asked of it after the connection was lost."""
+    assert mysql.transient(pymysql.err.InterfaceError(0, ""))
