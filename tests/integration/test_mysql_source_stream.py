@@ -196,6 +196,35 @@ def test_rows_without_the_names_of_their_columns_are_a_loss_each_time(t):
         assert seen(read_all(source)) == [("c", None, (b"6", b"f"))]
 
 
+@pytest.mark.mysql
+def test_a_session_that_logs_parts_of_json_values_makes_a_table_a_loss_when_such_a_part_comes(mysql_db, pipeline_name):
+    db = Database(mysql_db, pipeline_name)
+    db.run("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a')")
+    db.run("CREATE TABLE u (id int PRIMARY KEY, j json, n int, k json, v text)")
+    db.run("""INSERT INTO u VALUES (1, '{"a": 1, "b": "long enough"}', 1, NULL, 'v'), (2, '[]', 2, '{}', NULL)""")
+    with started(db.source()) as source:
+        db.run(
+            "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'", "UPDATE t SET v = 'b'", "UPDATE u SET n = n + 7"
+        )
+        db.run("""UPDATE u SET k = '{"new": 1}', v = 'w' WHERE id = 1""")
+        whole = read_all(source)
+        db.run("UPDATE u SET j = json_set(j, '$.a', 2)", "UPDATE t SET v = 'c'")
+        parts = read_all(source)
+    db.close()
+    document = b'{"a": 1, "b": "long enough"}'
+    assert whole.lost == {}
+    assert seen(whole) == [("u", b"1", (b"1", b"b"))]
+    assert seen(whole, "u") == [
+        ("u", b"1", (b"1", document, b"8", None, b"v")),
+        ("u", b"2", (b"2", b"[]", b"9", b"{}", None)),
+        ("u", b"1", (b"1", document, b"8", b'{"new": 1}', b"w")),
+    ]
+    assert list(parts.lost) == [f"{db.database}.u"]
+    assert "PARTIAL_JSON" in parts.lost[f"{db.database}.u"]
+    assert seen(parts) == [("u", b"1", (b"1", b"c"))]
+    assert seen(parts, "u") == []
+
+
 def test_a_table_that_is_made_anew_or_renamed_is_another_one_until_it_was_looked_at(t):
     with started(t.source()) as source:
         before = found(source, "t").identity

@@ -17,6 +17,7 @@ from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
 from capture.sources.mysql.coordinates import FIRST, Place
 from capture.sources.mysql.forms import UnreadableValue
 from capture.sources.mysql.held import Held
+from capture.sources.mysql.splitting import PartialValue
 from capture.sources.mysql.visibility import transaction_id
 from schemas.block import Transaction
 from schemas.columnar.encode import FEWEST
@@ -84,7 +85,6 @@ class Assembler:
             binlog.XID: lambda _head, _body: self._commit(),
             binlog.XA_PREPARE: self._xa_prepare,
             binlog.TABLE_MAP: self._table_map,
-            binlog.PARTIAL_UPDATE: self._partial,
             binlog.PAYLOAD: self._payload,
             binlog.INCIDENT: self._incident,
             **dict.fromkeys(rows.ROW_EVENTS, self._rows),
@@ -357,6 +357,9 @@ class Assembler:
             return
         try:
             found = reading.split(event)
+        except PartialValue:
+            self._lose(followed.name, PARTIAL_JSON)
+            return
         except rows.RowsError as error:
             self._lose(followed.name, f"a row of it cannot be read: {error}")
             return
@@ -378,8 +381,3 @@ class Assembler:
         if known != reading:
             known = self._readings[reading.name] = reading
         return known
-
-    def _partial(self, _head: Header, body: bytes) -> None:
-        followed = self._maps.get(rows.table_id_of(body))
-        if followed is not None:
-            self._lose(followed.name, PARTIAL_JSON)

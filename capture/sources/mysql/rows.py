@@ -21,16 +21,19 @@ if TYPE_CHECKING:
     from capture.sources.mysql.table_map import TableMap
     from schemas.block import Row, Value
 
-#: The operation of each row event by its type; PARTIAL_UPDATE_ROWS (39) is not among them.
+#: The operation of each row event by its type.
 ROW_EVENTS: Final = {
     23: Op.CREATE, 24: Op.UPDATE, 25: Op.DELETE,
     30: Op.CREATE, 31: Op.UPDATE, 32: Op.DELETE,
     166: Op.CREATE, 167: Op.UPDATE, 168: Op.DELETE,
     169: Op.CREATE, 170: Op.UPDATE, 171: Op.DELETE,
+    39: Op.UPDATE,
 }  # fmt: skip
 #: Those of version 2, which have extra data behind their flags.
 _VERSION_2: Final = frozenset({30, 31, 32, 39, 169, 170, 171})
 _COMPRESSED: Final = frozenset({166, 167, 168, 169, 170, 171})
+#: Updates whose new images may have differences of JSON values: PARTIAL_UPDATE_ROWS.
+_PARTIAL: Final = 39
 _STATEMENT_END: Final = 1
 _CUT_OFF: Final = "a row image that does not end with its event"
 _PACKED_BYTES: Final = {0xFC: 2, 0xFD: 3, 0xFE: 8}
@@ -44,7 +47,8 @@ class RowEvent(NamedTuple):
     """The head of a row event, and its row images.
 
     ``present`` and ``present_after`` tell which columns the old (or only) and the new images have. ``statement_end``
-    says that the table ids in use are over with this event.
+    says that the table ids in use are over with this event. ``partial``: each new image has which of its JSON values
+    are differences in front of it; only :mod:`capture.sources.mysql.splitting` reads those.
     """
 
     table_id: int
@@ -54,6 +58,7 @@ class RowEvent(NamedTuple):
     present: bytes
     present_after: bytes
     images: bytes
+    partial: bool = False
 
     @property
     def complete(self) -> bool:
@@ -100,7 +105,9 @@ def _event(kind: int, op: Op, body: bytes) -> RowEvent:
     if kind in _COMPRESSED:
         images = compressed.rows(images)
     flags = int.from_bytes(body[6:8], "little")
-    return RowEvent(table_id_of(body), op, bool(flags & _STATEMENT_END), width, present, after, images)
+    return RowEvent(
+        table_id_of(body), op, bool(flags & _STATEMENT_END), width, present, after, images, kind == _PARTIAL
+    )
 
 
 def _packed(data: bytes, at: int) -> tuple[int, int]:
@@ -129,8 +136,8 @@ def decoder(table: TableMap, columns: Sequence[ColumnMeta] | None = None) -> Cal
     fields = _fields(table, columns)
 
     def decode(found: RowEvent) -> list[Change]:
-        if found.width != len(fields):
-            raise RowsError("a row event of another width than its table map")
+        if found.width != len(fields) or found.partial:
+            raise RowsError("a row event of another width than its table map, or of another kind")
         try:
             return list(_changes(found, fields))
         except IndexError:

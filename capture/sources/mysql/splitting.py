@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from capture.sources.mysql.rows import RowsError
-from capture.sources.mysql.wire import fixed_size, length_size
+from capture.sources.mysql.wire import WireType, fixed_size, length_size
 from schemas.block import Op
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ _Way = tuple[list[tuple[int, int]], int]
 
 #: Sets of null columns whose way is remembered; rows of real tables have few.
 _REMEMBERED: Final = 1_000
+#: The option of a new image that JSON values may be differences to the old ones.
+_PARTIAL_JSON: Final = 1
+
+
+class PartialValue(RowsError):
+    """A new value that the log has as its differences from the old one."""
 
 
 def splitter(wires: Sequence[Wire]) -> Callable[[RowEvent], list[bytes]]:
@@ -50,11 +56,13 @@ def splitter(wires: Sequence[Wire]) -> Callable[[RowEvent], list[bytes]]:
                 at += lengths + int.from_bytes(images[at : at + lengths], "little")
         return at + rest
 
+    documents = [i for i, wire in enumerate(wires) if wire.type is WireType.JSON]
+
     def split(event: RowEvent) -> list[bytes]:
         if event.width != len(sizes) or not event.complete:
             raise RowsError("a row event without all columns of its table")
         try:
-            return _split(event, end)
+            return _split_partial(event, end, sizes, documents) if event.partial else _split(event, end)
         except IndexError:
             raise RowsError("a row image that does not end with its event") from None
 
@@ -74,6 +82,55 @@ def _split(event: RowEvent, end: Callable[[bytes, int], int]) -> list[bytes]:
     if at != size:
         raise IndexError
     return rows
+
+
+def _split_partial(
+    event: RowEvent,
+    end: Callable[[bytes, int], int],
+    sizes: list[tuple[int | None, int]],
+    documents: list[int],
+) -> list[bytes]:
+    """Split updates whose new images begin with which JSON values are differences, of which none may say anything."""
+    letter, images, size = event.op.value.encode(), event.images, len(event.images)
+    bits_size = (len(documents) + 7) // 8
+    rows, at = [], 0
+    while at < size:
+        after = end(images, at)
+        old, partial = images[at:after], 0
+        options, after = images[after], after + 1
+        if options & _PARTIAL_JSON:
+            partial, after = int.from_bytes(images[after : after + bits_size], "little"), after + bits_size
+        at = end(images, after)
+        new = images[after:at]
+        if partial:
+            new = _restored(old, new, sizes, [i for place, i in enumerate(documents) if partial >> place & 1])
+        rows.append(letter + old + new)
+    if at != size:
+        raise IndexError
+    return rows
+
+
+def _restored(old: bytes, new: bytes, sizes: list[tuple[int | None, int]], partial: list[int]) -> bytes:
+    """Return the new image with the old values in these columns; raises PartialValue where they are others."""
+    before, cells = _cells(old, sizes), _cells(new, sizes)
+    for i in partial:
+        if any(cells[i]):  # a length other than 0
+            raise PartialValue("a JSON value of which the log has differences alone")
+        cells[i] = before[i]
+    return new[: (len(sizes) + 7) // 8] + b"".join(cells)
+
+
+def _cells(image: bytes, sizes: list[tuple[int | None, int]]) -> list[bytes]:
+    """Return the values of an image as they stand there, with their lengths; nothing for a null."""
+    at = (len(sizes) + 7) // 8
+    nulls = int.from_bytes(image[:at], "little")
+    cells = []
+    for i, (size, lengths) in enumerate(sizes):
+        start = at
+        if not nulls >> i & 1:
+            at += lengths + int.from_bytes(image[at : at + lengths], "little") if size is None else size
+        cells.append(image[start:at])
+    return cells
 
 
 def _way(sizes: list[tuple[int | None, int]], nulls: int) -> _Way:

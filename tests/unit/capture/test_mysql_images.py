@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from capture.sources.mysql import images, rows, splitting
 from capture.sources.mysql.column_meta import ColumnMeta
-from capture.sources.mysql.rows import RowsError
+from capture.sources.mysql.rows import RowEvent, RowsError
 from capture.sources.mysql.wire import Wire, WireType
+from schemas.block import Op
 from schemas.columnar.arrays import Unserved
 from tests.support import mysql_images as made
 
@@ -104,3 +105,31 @@ def test_a_zero_with_a_minus_is_zero_either_way():
     table = made.table([made.Column(Wire(WireType.NEWDECIMAL, 4, 2), meta, st.nothing())])
     row = b"c\xfe\x7f\xff"
     assert by_column(table, [row]) == [(b"0.00",)] == [rows.row_reader(table)(row).after]
+
+
+def test_json_values_that_are_logged_as_no_differences_are_the_old_ones_and_others_are_refused():
+    split = splitting.splitter([Wire(WireType.LONG), Wire(WireType.JSON, 4)])
+    old = b"\0" + b"\1\0\0\0" + b"\2\0\0\0ab"
+
+    def rows_of(new: bytes) -> list[bytes]:
+        return split(
+            RowEvent(
+                1,
+                Op.UPDATE,
+                statement_end=True,
+                width=2,
+                present=b"\3",
+                present_after=b"\3",
+                images=(old + new) * 2,
+                partial=True,
+            )
+        )
+
+    whole = b"\0" + b"\2\0\0\0" + b"\2\0\0\0cd"
+    assert rows_of(b"\0" + whole) == [b"u" + old + whole] * 2
+    assert rows_of(b"\1\0" + whole) == [b"u" + old + whole] * 2
+    assert rows_of(b"\1\1\0\2\0\0\0\0\0\0\0") == [b"u" + old + b"\0\2\0\0\0\2\0\0\0ab"] * 2
+    with pytest.raises(splitting.PartialValue):
+        rows_of(b"\1\1" + whole)
+    with pytest.raises(RowsError):
+        rows_of(b"\1")

@@ -81,8 +81,9 @@ def test_an_event_of_another_width_than_its_table_is_refused():
 
 
 def test_events_with_differences_of_json_are_not_read_as_rows():
+    body = images.rows_body(1, [images.image([number(1)])])
     with pytest.raises(RowsError):
-        rows.event(39, bytes(20))
+        rows.decoder(images.table([INT]))(rows.event(30, body)._replace(partial=True))
 
 
 @pytest.mark.parametrize(
