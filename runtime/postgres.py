@@ -108,6 +108,7 @@ _HINTS: Final = (
     ("certificate verify failed", True, "give sslrootcert=/path/to/ca.pem of its authority; renew it if it expired"),
     ("does not match host name", True, "use the name that the server's certificate carries"),
     ("server does not support SSL", True, "turn TLS on at the server; `tls: insecure` accepts plaintext"),
+    ("permission denied to start WAL sender", True, "ALTER ROLE ... REPLICATION (Amazon RDS: GRANT rds_replication)"),
     ("permission denied", True, "grant the role what the message names"),
     ("must be superuser or replication role", True, "ALTER ROLE ... REPLICATION (Amazon RDS: GRANT rds_replication)"),
     ("does not exist", True, "create it, or correct the name"),

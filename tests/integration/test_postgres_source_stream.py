@@ -8,6 +8,7 @@ from capture.source import SourceError, SourceUnavailable
 from capture.sources.postgres.checks import check, warnings
 from capture.sources.postgres.teardown import teardown
 from runtime.config import Owned, Selection
+from runtime.errors import Refused
 from schemas.block import UNSENT, Op
 from tests.support.postgres_source import Database
 from tests.support.sources import changes, found, read_all, started
@@ -296,6 +297,38 @@ def test_check_names_every_privilege_that_a_plain_role_lacks(db):
         whats = [fault.what for fault in check(config, Selection.model_validate([{"include": "public.*"}]))]
         assert [role in what for what in whats] == [True, True, True]
         assert ["replicate" in whats[0], "publication" in whats[1], "read" in whats[2]] == [True, True, True]
+    finally:
+        db.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_privileges_that_are_revoked_in_the_middle_of_the_stream_are_told_and_cost_no_change(db):
+    role = f"r_{db.name[-8:]}"
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    db.run(
+        f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'x'", f"GRANT SELECT ON t, u TO {role}",
+        f"CREATE PUBLICATION {db.name} FOR TABLE t, u WITH (publish_via_partition_root = true)",
+    )  # fmt: skip
+    settings = {"url": with_role(db.url, role), "publication": Owned(name=db.name, create=False)}
+    try:
+        with started(db.source(**settings)) as source:
+            saved, identity = read_all(source).resume, source.identity
+            db.run(f"REVOKE SELECT ON t FROM {role}", "INSERT INTO t VALUES (1)", "INSERT INTO u VALUES (1)")
+            refused = found(source, "t")
+            assert f"role {role} may not read it" in refused.reason
+            assert found(source, "u").reason is None
+            batch = read_all(source)
+            assert (len(changes(batch, "t")), len(changes(batch, "u")), batch.lost) == (1, 1, {})
+            db.run(refused.fix)
+            assert found(source, "t").reason is None
+            db.run(f"ALTER ROLE {role} NOREPLICATION", "INSERT INTO t VALUES (2)")
+            assert len(changes(read_all(source), "t")) == 1
+        wait_released(db)
+        with pytest.raises(Refused) as stopped, started(db.source(**settings)):
+            pass
+        assert "REPLICATION" in stopped.value.fix
+        db.run(f"ALTER ROLE {role} REPLICATION")
+        with started(db.source(**settings), saved, identity) as source:
+            assert [e.after for e in changes(read_all(source), "t")] == [(b"1",), (b"2",)]
     finally:
         db.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
