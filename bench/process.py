@@ -7,6 +7,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bench import progress
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -37,6 +39,7 @@ class Process:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
             )
         self.pid = self._process.pid
+        progress.say(f"  {self.name} runs")
         _running.append(self)
 
     def check(self) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from bench import progress
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,7 +59,9 @@ class Result:
     growth: dict[Key, dict[str, float]] = field(default_factory=dict)
 
     def add(self, subject: str, figures: Figures, **labels: Any) -> None:
-        """Note one run; ``labels`` tell apart the settings of a case that has several."""
+        """Note one run, and say so; ``labels`` tell apart the settings of a case that has several."""
+        settings = "".join(f", {name} {value}" for name, value in labels.items())
+        progress.say(f"  {self.case}, {subject}{settings}: {figures.rows_per_s:,.0f} rows/s")
         self.runs.setdefault((subject, tuple(labels.items())), []).append(figures)
 
     def compare(self, small: Result) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench import options as asked
+from bench import progress
 from bench.cases import big_transaction, changes, latency, load, many_tables, resume, stages
 from bench.process import Failed
 from bench.result import Result, machine
@@ -94,13 +94,21 @@ def _guarded(results: dict[str, Result], rig: Rig, options: Options) -> None:
     """Run a pass as often as was asked for; where it fails, its results say so and keep what they have."""
     try:
         for turn in range(options.repeat):
+            progress.say(_heading(results, turn, options.repeat))
             with _at_most(options.timeout):
                 _once(results, rig, options, turn)
+        progress.say(f"{', '.join(results)}: done")
     except Exception as error:  # noqa: BLE001 - whatever it was, the other cases are still measured
-        print(f"{', '.join(results)} failed", file=sys.stderr)
+        progress.say(f"{', '.join(results)}: failed")
         traceback.print_exception(error)
         for result in results.values():
             result.failed = f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _heading(results: dict[str, Result], turn: int, repeat: int) -> str:
+    rows = max(result.rows for result in results.values())
+    size = f", {rows:,} rows" if rows else ""
+    return f"{', '.join(results)}: repetition {turn + 1} of {repeat}{size}"
 
 
 @contextmanager

@@ -73,3 +73,11 @@ def test_a_kept_result_is_the_document_under_the_name_of_case_and_table(tmp_path
 
     assert json.loads((tmp_path / "results" / "snapshot-wide.json").read_text()) == result.document()
     assert result.document()["failed"] == "no room"
+
+
+def test_every_run_is_said_at_once_and_not_where_the_documents_go(capsys) -> None:
+    Result("latency", 0).add("ferryman", Figures(1999.6, 1.0, 1.0), changes_per_s=2000)
+
+    printed = capsys.readouterr()
+    assert printed.err.endswith(" s]   latency, ferryman, changes_per_s 2000: 2,000 rows/s\n")
+    assert printed.out == ""
