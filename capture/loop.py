@@ -9,6 +9,7 @@ from capture import observe
 from runtime.failpoints import hit
 
 if TYPE_CHECKING:
+    from capture.pace import Pace
     from capture.run import Run
 
 #: Wait for the stream while chunks are being read, in seconds: short, so that they are published as they come in.
@@ -16,18 +17,25 @@ _BUSY_WAIT_S = 0.01
 
 
 class Loop:
-    """The turns of one run. Wherever one raises, nothing is lost: the next run begins at the saved position."""
+    """The turns of one run. Wherever one raises, nothing is lost: the next run begins at the saved position.
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    ``pace`` holds turns apart that bring little.
+    """
+
+    def __init__(self, run: Run, pace: Pace | None = None) -> None:
+        self._run, self._pace = run, pace
         self._saved_at = 0.0
         self._turned = False
 
     def turn(self) -> None:
         """Read what the stream has, publish it and what the snapshots can add, and save when it is time."""
-        run = self._run
+        run, pace = self._run, self._pace
+        if pace is not None:
+            pace.wait()
         batch = run.read(_BUSY_WAIT_S if run.engine.busy else run.settings.batch_wait_ms / 1000)
         self._turned = True
+        if pace is not None:
+            pace.note(sum(map(len, batch.blocks)))
         hit("capture.batch_read")
         run.publish(run.engine.absorb(batch))
         if batch.between:

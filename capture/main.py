@@ -13,6 +13,7 @@ import structlog
 
 from capture.control import ControlReader
 from capture.loop import Loop
+from capture.pace import Pace
 from capture.positions import PositionsWriter, SaveFailed
 from capture.publisher import DeliveryFailed, Publisher
 from capture.run import Parts, Run
@@ -91,7 +92,7 @@ class _Daemon:
         one = Run(self._pipeline, self._parts(), self._spool, self._address)
         try:
             one.begin()
-            loop = Loop(one)
+            loop = Loop(one, Pace())
             while not stop.requested:
                 loop.turn()
                 self._health.beat()
