@@ -111,7 +111,13 @@ OPENED, READ, PUBLISHED = "capture.opened=stop@1", "capture.chunk_read=stop@1", 
 PLACES = [pytest.param(OPENED, marks=pytest.mark.slow), pytest.param(READ, marks=pytest.mark.slow), PUBLISHED]
 
 
+#: Chunks that are being read, those that wait for their table, and whether the log was sent to its end.
 READING = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '% snapshot' AND state <> 'idle'"
+WAITING = f"{READING} AND wait_event_type = 'Lock'"
+SENT = (
+    "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), sent_lsn) <= 0 FROM pg_stat_replication r "
+    "JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE s.database = current_database()"
+)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +184,25 @@ def test_rows_that_move_to_pages_that_were_read_already_are_read_by_key(shared: 
         moved = source.execute("SELECT count(*) FROM moved WHERE ctid < '(2,0)' AND big IS NOT NULL").fetchone()
         assert moved is not None
         assert moved[0] > 20
+
+
+@pytest.mark.parametrize("name", ["changed", "column_0"])
+def test_what_happens_after_chunks_were_read_and_before_they_came_in_is_laid_over_them(
+    shared: Sweep, name: str
+) -> None:
+    """The daemon stands still while its workers read; the log goes on before they have read, so it reads that first."""
+    table, statements = STORIES[name]
+    with loading(shared, {name: table}, "capture.chunk_published=stop@1") as (setting, source):
+        capture = setting.pipeline.capture
+        with psycopg.connect(setting.pipeline.source) as holder:
+            holder.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+            capture.thaw()
+            until(lambda: source.execute(WAITING).fetchone() != (0,), "workers wait for the table")
+            capture.freeze()
+            holder.execute("UPDATE counter SET n = n + 1")
+        until(lambda: source.execute(READING).fetchone() == (0,), "the workers have read")
+        run(source, (text.replace("{t}", name) for text in statements))
+        until(lambda: source.execute(SENT).fetchone() == (True,), "the daemon's connection holds all of it")
 
 
 @pytest.mark.parametrize("place", PLACES)
