@@ -260,3 +260,25 @@ def test_a_table_that_is_dropped_and_made_anew_in_the_middle_of_its_snapshot_is_
         oid = source.execute("SELECT 'remade'::regclass::oid::int").fetchone()
         assert oid is not None
         setting.pipeline.wait_for_saved(lambda saved: saved.tables["public.remade"].identity == {"oid": oid[0]})
+
+
+@pytest.mark.slow
+def test_a_row_that_no_event_can_hold_stops_its_table_alone_until_it_is_gone(shared: Sweep) -> None:
+    limit = 16 * 1024 * 1024  # topics.max_message_bytes
+    insert = "INSERT INTO large SELECT {id}, repeat('x', {size})"
+    table = "CREATE TABLE {t} (id int PRIMARY KEY, v text); " + insert.format(id=1, size=limit - 4096)
+    with loading(shared, {"large": table}, OPENED) as (setting, source):
+        pipeline = setting.pipeline
+        pipeline.capture.thaw()
+        run(source, [insert.format(id=2, size=limit - 4096)])
+        pipeline.caught_up()
+        pipeline.assert_equal()
+        run(source, [insert.format(id=3, size=limit - 200), "UPDATE counter SET n = n + 1"])
+        saved = pipeline.wait_for_saved(lambda p: p.tables["public.large"].reason is not None)
+        assert saved.tables["public.large"].phase.value == "needs_resync"
+        assert f"topics.max_message_bytes is {limit}" in str(saved.tables["public.large"].reason)
+        found = source.execute("SELECT n FROM counter WHERE id = 1").fetchone()
+        assert found is not None
+        pipeline.wait_for_target("SELECT n FROM counter WHERE id = 1", found[0])
+        run(source, ["DELETE FROM large WHERE id = 3"])
+        pipeline.resync("public.large")
