@@ -49,8 +49,14 @@ CREATE TABLE IF NOT EXISTS ferryman.table_state (
     PRIMARY KEY (pipeline, "table")
 )"""
 
+#: Columns that came after the first version, so that tables made by an earlier one serve on.
+_ADDED: Final = "ALTER TABLE ferryman.table_state ADD COLUMN IF NOT EXISTS reference_rows bigint NOT NULL DEFAULT 0"
+
+#: Looks at the newest column of each table.
 _PRESENT: Final = """
-SELECT count(*) = 2 FROM pg_tables WHERE schemaname = 'ferryman' AND tablename IN ('checkpoint', 'table_state')"""
+SELECT count(*) = 2 FROM information_schema.columns
+WHERE table_schema = 'ferryman'
+  AND (table_name, column_name) IN (('checkpoint', 'pipeline'), ('table_state', 'reference_rows'))"""
 
 #: Replicas that start together would trip over each other's CREATE ... IF NOT EXISTS: one of them at a time.
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('ferryman.control'))"
@@ -64,4 +70,5 @@ def create(session: Session) -> None:
         session.execute("CREATE SCHEMA IF NOT EXISTS ferryman")
         session.execute(_CHECKPOINT)
         session.execute(_TABLE_STATE)
+        session.execute(_ADDED)
     session.commit()
