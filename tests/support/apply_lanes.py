@@ -193,7 +193,7 @@ def open_lanes(folder: Path, name: str, kafka: str, target: str, **settings: obj
         role = f"{admin.info.dbname}_apply"
         for statement in (
             "CREATE ROLE {role} LOGIN PASSWORD 'a plain one'",
-            "ALTER ROLE {role} SET deadlock_timeout = '100ms'",
+            "ALTER ROLE {role} SET deadlock_timeout = '300ms'",
             "GRANT CREATE ON DATABASE {database} TO {role}",
             "GRANT USAGE, CREATE ON SCHEMA public TO {role}",
         ):

@@ -6,7 +6,7 @@ import pytest
 
 from apply import consumer as module
 from apply.consumer import PartitionId, TopicConsumer
-from runtime.config import KafkaConfig
+from runtime.config import ApplyConfig, KafkaConfig
 
 A, B = PartitionId("a", 0), PartitionId("b", 0)
 
@@ -63,7 +63,7 @@ def client(monkeypatch) -> Client:
 @pytest.fixture
 def consumer(client: Client, clock) -> TopicConsumer:
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1")
-    made = TopicConsumer(config, "group", None, 10_000, 100, lambda _given: None, lambda _taken: None)
+    made = TopicConsumer(config, "group", None, ApplyConfig(), 100, lambda _given: None, lambda _taken: None)
     made.subscribe(["a", "b"])
     made.poll(0.0)
     return made
