@@ -15,7 +15,7 @@ import structlog
 from psycopg import errors
 
 from apply.errors import Fenced
-from runtime import failpoints
+from runtime import failpoints, postgres
 
 if TYPE_CHECKING:
     from apply.session import Session
@@ -115,7 +115,7 @@ def save(session: Session, place: Place, checkpoint: Checkpoint, committed_us: i
 
 
 def _take_over(session: Session, place: Place, owner: str, topic_id: str, patience_s: float) -> Checkpoint:
-    session.execute("SELECT set_config('lock_timeout', %s, true)", (f"{round(patience_s * 1000)}ms",))
+    session.execute("SELECT set_config('lock_timeout', %s, true)", (postgres.duration(patience_s),))
     session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
     row = session.execute(_TAKE_OVER, (*place, topic_id, owner)).fetchone()
     session.commit()

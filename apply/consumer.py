@@ -20,6 +20,7 @@ from runtime import kafka
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from apply.membership import Group
     from runtime.config import ApplyConfig, KafkaConfig
 
 _log = structlog.get_logger()
@@ -60,7 +61,7 @@ class TopicConsumer:
     def __init__(
         self,
         config: KafkaConfig,
-        group: str,
+        group: Group,
         instance: str | None,
         settings: ApplyConfig,
         at_once: int,
@@ -72,14 +73,13 @@ class TopicConsumer:
         self._at_once = at_once
         self._assigned, self._revoked = assigned, revoked
         self._subscription = Subscription(settings.look_seconds)
-        self._admin = kafka.admin(config)
         self._mine: set[PartitionId] = set()
         self._reading: set[PartitionId] = set()
         self._holding = False
         self._noted: dict[PartitionId, int] = {}
         self._note_at = 0.0
         self._expelled_at: float | None = None
-        self._consumer: Consumer = kafka.consumer(config, group, **self._settings)
+        self._consumer: Consumer = kafka.consumer(config, group.name, **self._settings)
 
     def subscribe(self, topics: Iterable[str]) -> None:
         """Take part in the consumption of these topics, from one of the next polls on."""
@@ -195,7 +195,7 @@ class TopicConsumer:
 
     def _left_over(self, topics: frozenset[str]) -> set[str]:
         elsewhere = topics - {partition.topic for partition in self._mine}
-        lost = membership.left_over(self._admin, self._group, elsewhere) if elsewhere else set()
+        lost = self._group.left_over(elsewhere) if elsewhere else set()
         if lost:
             _log.warning("group.left_over", topics=sorted(lost))
         return lost
@@ -210,7 +210,7 @@ class TopicConsumer:
             kafka.check(error, self._config)
         self._expelled_at = now
         _log.warning("group.expelled", error=error.str())
-        old, self._consumer = self._consumer, kafka.consumer(self._config, self._group, **self._settings)
+        old, self._consumer = self._consumer, kafka.consumer(self._config, self._group.name, **self._settings)
         self._revoked(list(self._mine))
         self._mine, self._reading = set(), set()
         old.close()

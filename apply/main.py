@@ -15,7 +15,7 @@ from apply import control
 from apply.consumer import TopicConsumer
 from apply.events import EventReader
 from apply.loop import Loop, Parts
-from apply.membership import group_of
+from apply.membership import Group
 from apply.ownership import Ownership
 from apply.session import Session
 from apply.target import connector
@@ -74,7 +74,7 @@ def _wire(
     resources.callback(tail.close)
     at_once = max(1, min(_AT_ONCE, settings.batch_rows * _SHARE_AT_ONCE // 100))
     consumer = TopicConsumer(
-        brokers, group_of(name), instance, settings, at_once, ownership.assigned, ownership.revoked
+        brokers, Group(admin, name), instance, settings, at_once, ownership.assigned, ownership.revoked
     )
     resources.callback(consumer.close)
 

@@ -20,36 +20,39 @@ if TYPE_CHECKING:
 PARTITION: Final = 0
 
 
-def group_of(pipeline: str) -> str:
-    """Return the name of a pipeline's consumer group."""
-    return f"ferryman.{pipeline}"
+class Group:
+    """A pipeline's consumer group as the brokers know it; ``admin`` asks them."""
 
+    def __init__(self, admin: kafka.Admin, pipeline: str) -> None:
+        self.name = f"ferryman.{pipeline}"
+        self._admin = admin
 
-def standing(admin: kafka.Admin, group: str) -> GroupMetadata | None:
-    """Return what the brokers know of a group, None if there is no such group. Raises KafkaException."""
-    # Not describe_consumer_groups: librdkafka 2.16 aborts the process when the brokers go away while it waits for the
-    # coordinator (an assertion in rd_kafka_enq_once_del_source_return).
-    for found in admin.list_groups(group, timeout=admin.timeout_s):
-        if found.id == group:
-            if found.error is not None:
-                raise KafkaException(found.error)
-            return found
-    return None
+    def standing(self) -> GroupMetadata | None:
+        """Return its state and members, None if there is no such group. Raises KafkaException."""
+        # Not describe_consumer_groups: librdkafka 2.16 aborts the process when the brokers go away while it waits for
+        # the coordinator (an assertion in rd_kafka_enq_once_del_source_return).
+        for found in self._admin.list_groups(self.name, timeout=self._admin.timeout_s):
+            if found.id == self.name:
+                if found.error is not None:
+                    raise KafkaException(found.error)
+                return found
+        return None
 
+    def left_over(self, topics: Iterable[str]) -> set[str]:
+        """Return which of these topics have events that no member reads, though the group is at rest.
 
-def left_over(admin: kafka.Admin, group: str, topics: Iterable[str]) -> set[str]:
-    """Return which of these topics have events that no member reads, though the group is at rest.
-
-    A topic that does not exist is none of them. Where the brokers do not answer, nothing is known and none returned.
-    """
-    try:
-        found = standing(admin, group)
-        if found is None or found.state != "Stable":
+        A topic that does not exist is none of them. Where the brokers do not answer, nothing is known and none
+        returned.
+        """
+        try:
+            found = self.standing()
+            if found is None or found.state != "Stable":
+                return set()
+            held = {place for member in found.members for place in held_by(member.assignment or b"")}
+            there = kafka.partitions(self._admin, topics)
+            return {topic for topic, number in there if number == PARTITION and (topic, number) not in held}
+        except (KafkaException, kafka.KafkaUnavailable):
             return set()
-        held = {place for member in found.members for place in held_by(member.assignment or b"")}
-        return {place[0] for place in kafka.partitions(admin, topics) if place[1] == PARTITION and place not in held}
-    except (KafkaException, kafka.KafkaUnavailable):
-        return set()
 
 
 def held_by(assignment: bytes) -> set[tuple[str, int]]:

@@ -27,8 +27,8 @@ def connector(pipeline: Pipeline) -> Callable[[], psycopg.Connection]:
 
     def connect() -> psycopg.Connection:
         connection = postgres.connect(conninfo, application_name=f"ferryman apply {pipeline.pipeline}")
-        _set(connection, "lock_timeout", f"{round(limits.lock_timeout_seconds * 1000)}ms")
-        _set(connection, "statement_timeout", f"{round(limits.statement_timeout_seconds * 1000)}ms")
+        _set(connection, "lock_timeout", postgres.duration(limits.lock_timeout_seconds))
+        _set(connection, "statement_timeout", postgres.duration(limits.statement_timeout_seconds))
         _be_a_replica(connection)
         return connection
 

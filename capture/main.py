@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Pause before a new run after a failure, in seconds: doubled each time up to the longest, back after a whole save.
-
 #: Folder and class of each kind of source.
 _SOURCES: Final = {
     "postgresql": ("postgres", "PostgresSource"),
@@ -56,17 +54,18 @@ def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
     address = http.serve(http_address, health)
     log.info("capture.started", pipeline=pipeline.pipeline, http=address)
     spool = _spool(pipeline.pipeline)
-    assert pipeline.source is not None, "the configuration was loaded with its source section"
-    _kind(pipeline.source)
-    garbage.settle()
     try:
-        return _Daemon(pipeline, spool, address, health).run(stop)
+        daemon = _Daemon(pipeline, spool, address, health)
+        garbage.settle()
+        return daemon.run(stop)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
 
 
 class _Daemon:
     def __init__(self, pipeline: Pipeline, spool: Path, address: str, health: http.Health) -> None:
+        assert pipeline.source is not None, "the configuration was loaded with its source section"
+        self._config, self._kind = pipeline.source, _kind(pipeline.source)
         self._pipeline, self._spool, self._address, self._health = pipeline, spool, address, health
         self._pause = Pause.passing(pipeline.retry)
 
@@ -103,8 +102,7 @@ class _Daemon:
 
     def _parts(self) -> Parts:
         pipeline, topics, kafka = self._pipeline, self._pipeline.topics, self._pipeline.kafka
-        assert pipeline.source is not None, "the configuration was loaded with its source section"
-        source = _kind(pipeline.source)(pipeline.pipeline, pipeline.source, pipeline.tables)
+        source = self._kind(pipeline.pipeline, self._config, pipeline.tables)
 
         def meanwhile() -> None:
             source.keep_alive()
@@ -114,7 +112,7 @@ class _Daemon:
             source=source,
             publisher=Publisher(pipeline, source, SchemaWriter(kafka, topics, pipeline.pipeline), meanwhile),
             positions=PositionsWriter(kafka, topics, pipeline.pipeline),
-            pool=WorkerPool(source.chunk_reader(), pipeline.source.snapshot.workers),
+            pool=WorkerPool(source.chunk_reader(), self._config.snapshot.workers),
             control=lambda offset: ControlReader(kafka, topics, pipeline.pipeline, offset),
         )
 

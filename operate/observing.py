@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from confluent_kafka import KafkaException
 
-from apply import membership
+from apply.membership import Group
 from capture.source import SourceError
 from operate import applied, sources
 from operate.following import end_offsets
@@ -72,7 +72,7 @@ def _applied(pipeline: Pipeline, faults: list[Fault]) -> Applied | None:
 def applying(pipeline: Pipeline) -> bool | None:
     """Whether a replica of apply is a member of the pipeline's consumer group; None: the brokers do not say."""
     try:
-        found = membership.standing(kafka.admin(pipeline.kafka), membership.group_of(pipeline.pipeline))
+        found = Group(kafka.admin(pipeline.kafka), pipeline.pipeline).standing()
     except KafkaException:
         return None
     return found is not None and bool(found.members)

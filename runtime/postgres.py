@@ -18,6 +18,7 @@ __all__ = [
     "address",
     "connect",
     "describe",
+    "duration",
     "parse_name",
     "quote",
     "reaction",
@@ -66,6 +67,11 @@ def session_conninfo(conninfo: str, *, application_name: str, replication: bool 
     return make_conninfo("", **{**_NETWORK, **_tls(given), **_writable(given), **given, **own})
 
 
+def duration(seconds: float) -> str:
+    """Return a time as the server's settings take it (``lock_timeout``): whole milliseconds, with their unit."""
+    return f"{round(seconds * 1000)}ms"
+
+
 def connect(
     conninfo: str, *, application_name: str, autocommit: bool = False, replication: bool = False
 ) -> psycopg.Connection:
@@ -99,6 +105,8 @@ def address(conninfo: str) -> str:
     return ",".join(f"{host}:{ports[i] if len(ports) > 1 else ports[0]}" for i, host in enumerate(hosts))
 
 
+_REPLICATION_FIX: Final = "ALTER ROLE ... REPLICATION (Amazon RDS: GRANT rds_replication)"
+
 #: What the text of a failed connection tells, and what to do about it; the first that matches counts. True: refused.
 _HINTS: Final = (
     ("password authentication failed", True, "check user and password"),
@@ -108,9 +116,9 @@ _HINTS: Final = (
     ("certificate verify failed", True, "give sslrootcert=/path/to/ca.pem of its authority; renew it if it expired"),
     ("does not match host name", True, "use the name that the server's certificate carries"),
     ("server does not support SSL", True, "turn TLS on at the server; `tls: insecure` accepts plaintext"),
-    ("permission denied to start WAL sender", True, "ALTER ROLE ... REPLICATION (Amazon RDS: GRANT rds_replication)"),
+    ("permission denied to start WAL sender", True, _REPLICATION_FIX),
     ("permission denied", True, "grant the role what the message names"),
-    ("must be superuser or replication role", True, "ALTER ROLE ... REPLICATION (Amazon RDS: GRANT rds_replication)"),
+    ("must be superuser or replication role", True, _REPLICATION_FIX),
     ("does not exist", True, "create it, or correct the name"),
     ("could not translate host name", False, "check the host name and DNS"),
     ("Name or service not known", False, "check the host name and DNS"),

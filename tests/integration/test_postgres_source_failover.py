@@ -9,7 +9,7 @@ import pytest
 from capture.source import HistoryLost, SourceUnavailable
 from operate.local.postgresql import PostgreSQL
 from tests.support.databases import fresh_database, with_database
-from tests.support.postgres_source import Database
+from tests.support.postgres_source import Database, begins_anew
 from tests.support.sources import changes, read_all, started
 from tests.support.standby import SLOT, Standby
 
@@ -45,17 +45,7 @@ def test_a_slot_whose_log_the_server_dropped_is_lost_history(db):
     finally:
         db.run("ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()")
 
-    source = db.source()
-    try:
-        now = source.prepare()
-        with pytest.raises(HistoryLost, match="invalidated"):
-            source.start(saved, identity)
-        source.start(None, now)  # as capture goes on, with every table to be snapshotted anew
-        source.publish(source.tables())
-        db.run("INSERT INTO t VALUES (2)")
-        assert [e.after for e in changes(read_all(source))] == [(b"2",)]
-    finally:
-        source.close()
+    begins_anew(db, saved, identity, "invalidated")
 
 
 def test_a_promoted_standby_is_read_on_from_unless_it_lacks_what_was_read(primary, db, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capture.source import HistoryLost, SourceError, SourceUnavailable
-from tests.support.postgres_source import Database
+from tests.support.postgres_source import Database, begins_anew
 from tests.support.sources import changes, read_all, started
 
 pytestmark = pytest.mark.live
@@ -24,17 +24,7 @@ def test_a_slot_that_was_moved_ahead_is_lost_history(db):
     wait_released(db)
     db.run(f"SELECT pg_replication_slot_advance('{db.name}', pg_current_wal_lsn())")
 
-    source = db.source()
-    try:
-        now = source.prepare()
-        with pytest.raises(HistoryLost):
-            source.start(saved, identity)
-        source.start(None, now)  # as capture goes on, with every table to be snapshotted anew
-        source.publish(source.tables())
-        db.run("INSERT INTO t VALUES (2)")
-        assert [e.after for e in changes(read_all(source))] == [(b"2",)]
-    finally:
-        source.close()
+    begins_anew(db, saved, identity)
 
 
 def test_a_slot_that_was_dropped_is_made_anew_and_its_history_is_lost(db):

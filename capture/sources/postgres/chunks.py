@@ -21,7 +21,7 @@ from capture.sources.postgres.faults import translated
 from capture.sources.postgres.plan import Range, range_of
 from capture.sources.postgres.visibility import Snapshot
 from runtime.errors import Unreachable
-from runtime.postgres import connect, quote
+from runtime.postgres import connect, duration, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def _session(access: Access) -> psycopg.Connection[Any]:
     conn = _sessions.get(access)
     if conn is None or conn.closed:
         conn = connect(access.conninfo, application_name=access.application_name, autocommit=True)
-        conn.execute(f"SET lock_timeout = '{round(access.lock_timeout_s * 1000)}ms'")
+        conn.execute(f"SET lock_timeout = '{duration(access.lock_timeout_s)}'")
         conn.execute("SET idle_in_transaction_session_timeout = 0")
         if conn.info.server_version >= 170_000:
             conn.execute("SET transaction_timeout = 0")

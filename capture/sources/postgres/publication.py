@@ -9,7 +9,7 @@ from psycopg import errors
 
 from capture.source import SourceError, SourceUnavailable
 from capture.sources.postgres.faults import translated
-from runtime.postgres import quote, spell
+from runtime.postgres import duration, quote, spell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Publication:
 
     def __init__(self, configured: Owned, lock_timeout_s: float) -> None:
         self.name, self.create = configured.name, configured.create
-        self.lock_timeout = f"{round(lock_timeout_s * 1000)}ms"
+        self.lock_timeout = duration(lock_timeout_s)
 
     def ensure(self, conn: psycopg.Connection[Any]) -> tuple[int, bool]:
         """Return its oid and whether it was made just now; raises SourceError when it is not as needed."""

@@ -10,6 +10,7 @@ from psycopg import errors
 from capture.source import SourceError, SourceUnavailable
 from capture.sources.postgres import lsn
 from capture.sources.postgres.faults import translated
+from runtime.postgres import duration
 
 if TYPE_CHECKING:
     import psycopg
@@ -97,7 +98,7 @@ def ensure(conn: psycopg.Connection[Any], configured: Owned, timeout_s: float, *
 
 def _create(conn: psycopg.Connection[Any], name: str, timeout_s: float) -> None:
     with translated(f"slot {name} cannot be made", "the role needs REPLICATION; see also max_replication_slots"):
-        conn.execute(f"SET statement_timeout = {round(timeout_s * 1000)}")
+        conn.execute(f"SET statement_timeout = '{duration(timeout_s)}'")
         try:
             conn.execute(statement(conn, name))
         except errors.QueryCanceled:

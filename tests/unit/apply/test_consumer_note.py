@@ -6,7 +6,10 @@ import pytest
 
 from apply import consumer as module
 from apply.consumer import PartitionId, TopicConsumer
+from apply.membership import Group
+from runtime import kafka
 from runtime.config import ApplyConfig, KafkaConfig
+from tests.support.clock import Clock
 
 A, B = PartitionId("a", 0), PartitionId("b", 0)
 
@@ -42,13 +45,7 @@ class Client:
 
 @pytest.fixture
 def clock(monkeypatch):
-    class Clock:
-        now = 100.0
-
-        def monotonic(self) -> float:
-            return self.now
-
-    found = Clock()
+    found = Clock(100.0)
     monkeypatch.setattr(module, "time", found)
     return found
 
@@ -63,7 +60,9 @@ def client(monkeypatch) -> Client:
 @pytest.fixture
 def consumer(client: Client, clock) -> TopicConsumer:
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1")
-    made = TopicConsumer(config, "group", None, ApplyConfig(), 100, lambda _given: None, lambda _taken: None)
+    made = TopicConsumer(
+        config, Group(kafka.admin(config), "p"), None, ApplyConfig(), 100, lambda _given: None, lambda _taken: None
+    )
     made.subscribe(["a", "b"])
     made.poll(0.0)
     return made

@@ -6,22 +6,12 @@ import pytest
 
 from capture import pace as module
 from capture.pace import ENOUGH, PACE_S, Pace
+from tests.support.clock import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only pauses move."""
-
-    class Clock:
-        now = 50.0
-
-        def monotonic(self) -> float:
-            return self.now
-
-        def sleep(self, seconds: float) -> None:
-            self.now += seconds
-
-    found = Clock()
+    found = Clock(50.0)
     monkeypatch.setattr(module, "time", found)
     return found
 

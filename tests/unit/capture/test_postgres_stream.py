@@ -6,6 +6,7 @@ import pytest
 
 from capture.sources.postgres import stream
 from capture.sources.postgres.stream import Stream
+from tests.support.clock import Clock
 
 MOST = 10_000
 
@@ -29,19 +30,6 @@ class Scripted(Stream):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that only pauses move."""
-
-    class Clock:
-        now = 0.0
-        pauses = 0
-
-        def monotonic(self) -> float:
-            return self.now
-
-        def sleep(self, seconds: float) -> None:
-            self.now += seconds
-            self.pauses += 1
-
     found = Clock()
     monkeypatch.setattr(stream, "time", found)
     return found
