@@ -38,7 +38,7 @@ test-mysql: setup ## Run the tests that need MySQL 9; on Debian as root the serv
 
 test-postgres-versions: setup ## Run the tests of the PostgreSQL source on every version that is supported
 	for version in $(POSTGRES_VERSIONS); do echo "PostgreSQL $$version"; \
-		FERRYMAN_TEST_POSTGRESQL_VERSION=$$version CI=true $(BIN)/pytest -q -m "not slow" $(SOURCE_TESTS) $(ARGS); done
+		FERRYMAN_TEST_POSTGRESQL_VERSION=$$version CI=true $(BIN)/pytest -q -m "not slow" $(SOURCE_TESTS) $(ARGS) || exit 1; done
 
 POSTGRES_VERSIONS ?= 14 15 16 17 18
 SOURCE_TESTS := tests/contract -k "not mysql and not mariadb" $(wildcard tests/integration/test_postgres_source_*.py) \

@@ -131,12 +131,9 @@ class TopicConsumer:
     def bounds(self, partition: PartitionId) -> tuple[int, int]:
         """Return the first offset that is still there and the one after the last; raises KafkaUnavailable."""
         try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(*partition), timeout=self._config.request_timeout_seconds
-            )
+            return kafka.watermarks(self._consumer, *partition, self._config.request_timeout_seconds)
         except KafkaException as error:
             raise kafka.unavailable(error, self._config) from None
-        return low, high
 
     def known_end(self, partition: PartitionId) -> int:
         """Return the offset after the last message as far as the client knows without asking."""

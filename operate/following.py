@@ -120,16 +120,22 @@ def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partiti
     """Return the offset after the last message of each partition that exists; raises KafkaUnavailable."""
     if not partitions:
         return {}
+    try:
+        return kafka.once_led(lambda: _end_offsets(admin, partitions), admin.timeout_s)
+    except KafkaException as error:
+        what = f"the ends of the topics are not known: {error.args[0].str()}"
+        raise KafkaUnavailable(what, admin.address, "check that all brokers of the cluster run") from None
+
+
+def _end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partition, int]:
     latest = {TopicPartition(topic, p): OffsetSpec.latest() for topic, p in partitions}  # type: ignore[no-untyped-call]
     ends = {}
     for partition, future in admin.list_offsets(latest, request_timeout=admin.timeout_s).items():
         try:
             ends[partition.topic, partition.partition] = int(future.result(admin.timeout_s + 5).offset)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                continue
-            what = f"the end of {partition.topic} is not known: {error.args[0].str()}"
-            raise KafkaUnavailable(what, admin.address, "check that all brokers of the cluster run") from None
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
     return ends
 
 

@@ -48,7 +48,7 @@ def _assign(consumer: Consumer, topic: str, start: Start, timeout_s: float) -> d
     begin: list[TopicPartition] = []
     ends: dict[int, int] = {}
     for partition in found.partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+        low, high = kafka.watermarks(consumer, topic, partition, timeout_s)
         offset = low if start == BEGINNING else high if start == END else min(max(int(start), low), high)
         begin.append(TopicPartition(topic, partition, offset))
         if offset < high:

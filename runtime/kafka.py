@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -17,9 +17,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from runtime.errors import BadInput
 from runtime.kafka_errors import (
+    ELECTING,
     EOF,
     LOGGER,
     NO_TOPIC,
@@ -34,11 +36,13 @@ from runtime.kafka_errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from confluent_kafka.admin._topic import TopicDescription
 
     from runtime.config import KafkaConfig
+
+T = TypeVar("T")
 
 __all__ = [
     "Admin",
@@ -48,11 +52,13 @@ __all__ = [
     "check",
     "consumer",
     "ensure_topic",
+    "once_led",
     "partitions",
     "producer",
     "read_all",
     "topic_ids",
     "unavailable",
+    "watermarks",
 ]
 
 _COMMON: Final[dict[str, Any]] = {
@@ -73,6 +79,9 @@ _PRODUCER: Final[dict[str, Any]] = {
     "queue.buffering.max.kbytes": 131_072,  # the source is read no faster than the brokers take
     "queue.buffering.max.messages": 500_000,
 }
+
+#: Pause between two looks whether a partition has a leader, in seconds: an election takes some tens of milliseconds.
+_ELECTION_S: Final = 0.02
 
 _CONSUMER: Final[dict[str, Any]] = {
     "enable.auto.commit": False,
@@ -168,7 +177,7 @@ def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[int, bytes | None, by
     own = {"enable.partition.eof": True, "isolation.level": "read_uncommitted", "error_cb": trouble}
     reader = consumer(kafka, None, **own)
     try:
-        _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=kafka.request_timeout_seconds)
+        _, end = watermarks(reader, topic, 0, kafka.request_timeout_seconds)
         return _read_until(reader, topic, end, kafka.request_timeout_seconds) if end > 0 else []
     except KafkaException as error:
         if error.args[0].code() in NO_TOPIC:
@@ -176,6 +185,23 @@ def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[int, bytes | None, by
         raise _failed(reader, error, kafka.bootstrap_servers, trouble, f"topic {topic}") from None
     finally:
         reader.close()
+
+
+def watermarks(reader: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
+    """Return the first offset that is still there and the one after the last; raises KafkaException."""
+    place = TopicPartition(topic, partition)
+    return once_led(lambda: reader.get_watermark_offsets(place, timeout=timeout_s), timeout_s)
+
+
+def once_led(ask: Callable[[], T], timeout_s: float) -> T:
+    """Return the answer of a partition's leader, asking again for ``timeout_s`` seconds while the brokers elect it.
+
+    The one that the client knows of may be about to take over, or may have handed over: right after a topic was made,
+    or when a broker comes or goes. Raises KafkaException.
+    """
+    electing = retry_if_exception(lambda e: isinstance(e, KafkaException) and e.args[0].code() in ELECTING)
+    tries = Retrying(retry=electing, stop=stop_after_delay(timeout_s), wait=wait_fixed(_ELECTION_S), reraise=True)
+    return tries(ask)
 
 
 def check(error: KafkaError, kafka: KafkaConfig) -> None:
@@ -223,7 +249,7 @@ def _wait_until_visible(client: Admin, name: str) -> None:
             raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
         if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values()):
             return
-        time.sleep(0.02)
+        time.sleep(_ELECTION_S)
     raise KafkaUnavailable(f"topic {name} has no leader", client.address, "check that all brokers of the cluster run")
 
 
@@ -243,7 +269,7 @@ def _read_until(
                     return rows
             elif error is None or error.code() == EOF:
                 return rows
-            elif not error.retriable() and error.code() not in PASSING:
+            elif not error.retriable() and error.code() not in (*PASSING, *ELECTING):
                 raise KafkaException(error)
     raise KafkaException(KafkaError(TIMED_OUT))
 

@@ -85,6 +85,16 @@ NO_TOPIC: Final = (
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
 )
 
+#: What a broker answers that leads a partition not yet, or no longer (org.apache.kafka.common.protocol.Errors).
+ELECTING: Final = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+)
+
 PROPERTIES: Final = "librdkafka's CONFIGURATION.md lists the settings"
 _LOGIN: Final = "check kafka.properties: security.protocol, sasl.mechanism, sasl.username, sasl.password"
 _GRANT: Final = "grant the principal the right that the message names (capture: Create, Write, Read; apply: Read)"

@@ -165,7 +165,7 @@ class Feed:
     def end(self) -> int:
         """Return the offset after the last message."""
         consumer = kafka.consumer(self._brokers, None)
-        _, end = consumer.get_watermark_offsets(TopicPartition(self.topic, 0), timeout=30)
+        _, end = kafka.watermarks(consumer, self.topic, 0, 30)
         consumer.close()
         return end
 
