@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capture.source import HistoryLost, SourceError, SourceUnavailable
+from runtime.config import Owned
 from tests.support.postgres_source import Database, begins_anew
 from tests.support.sources import changes, read_all, started
 
@@ -137,6 +138,21 @@ def test_a_table_that_was_taken_out_of_the_publication_and_put_back_has_lost_its
         db.run(f"ALTER PUBLICATION {db.name} DROP TABLE t", "INSERT INTO t VALUES (1)")
         db.run(f"ALTER PUBLICATION {db.name} ADD TABLE t")
         assert source.publish(source.tables()) is False
+        assert list(read_all(source).lost) == ["public.t"]
+
+
+def test_a_table_that_a_dba_took_out_and_put_back_has_lost_its_changes(db):
+    """Also when it was seen to be out of the publication: without what was left out it must not go on."""
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    db.run(f"CREATE PUBLICATION {db.name} FOR TABLE t, u WITH (publish_via_partition_root = true)")
+    with started(db.source(publication=Owned(name=db.name, create=False))) as source:
+        source.tables()
+        read_all(source)
+        db.run(f"ALTER PUBLICATION {db.name} DROP TABLE t", "INSERT INTO t VALUES (1)")
+        assert [(t.table, t.reason is None) for t in source.tables()] == [("t", False), ("u", True)]
+        assert read_all(source).lost == {}
+        db.run(f"ALTER PUBLICATION {db.name} ADD TABLE t")
+        assert [(t.table, t.reason is None) for t in source.tables()] == [("t", True), ("u", True)]
         assert list(read_all(source).lost) == ["public.t"]
 
 

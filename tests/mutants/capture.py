@@ -15,6 +15,7 @@ _UNSEEN: Final = (
     "test_what_happens_after_chunks_were_read_and_before_they_came_in_is_laid_over_them"
 )
 _CHUNKS: Final = "tests/integration/test_postgres_source_chunks.py::"
+_SLOT: Final = "tests/integration/test_postgres_source_slot.py::"
 
 CAPTURE: Final = (
     Mutant(
@@ -209,7 +210,35 @@ CAPTURE: Final = (
         "capture/sources/postgres/source.py",
         "if at is not None and state.confirmed > at:",
         "if False:",
-        "tests/integration/test_postgres_source_slot.py::test_a_slot_that_was_moved_ahead_is_lost_history",
+        f"{_SLOT}test_a_slot_that_was_moved_ahead_is_lost_history",
+    ),
+    Mutant(
+        "a publication that was altered carries everything",
+        "capture/sources/postgres/carried.py",
+        "if before.publication != now.publication:",
+        "if False:",
+        f"{_SLOT}test_a_publication_that_was_altered_and_mended_while_capture_was_down_has_lost_its_tables",
+    ),
+    Mutant(
+        "what the publication carried is forgotten while capture is down",
+        "capture/sources/postgres/source.py",
+        '            "carried": self._carried,\n',
+        "",
+        f"{_SLOT}test_a_publication_that_was_altered_and_mended_while_capture_was_down_has_lost_its_tables",
+    ),
+    Mutant(
+        "a table put back into the publication was in it all the time",
+        "capture/sources/postgres/carried.py",
+        "before.place != now.place:",
+        "False:",
+        f"{_SLOT}test_a_table_that_was_taken_out_of_the_publication_and_put_back_has_lost_its_changes",
+    ),
+    Mutant(
+        "a table's place in the publication is forgotten while it is out of it",
+        "capture/sources/postgres/carried.py",
+        "place=terms.place or self._place(oid)",
+        "place=terms.place",
+        f"{_SLOT}test_a_table_that_a_dba_took_out_and_put_back_has_lost_its_changes",
     ),
     Mutant(
         "a type change that rewrites values is none",
