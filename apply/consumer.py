@@ -28,9 +28,6 @@ _log = structlog.get_logger()
 #: Seconds between two commits to the group. Each is a record that the brokers write; the lag it shows needs no more.
 _NOTE_S: Final = 1.0
 
-#: Seconds between two expulsions that one replica survives: sooner, and another one really bears its name.
-_EXPELLED_S: Final = 60.0
-
 _GAP: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own codes are spelled like this
 #: The client is of no use any more; a message that says so is not always marked as fatal.
 _EXPELLED: Final = (KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID)  # noqa: SLF001
@@ -79,6 +76,7 @@ class TopicConsumer:
         self._noted: dict[PartitionId, int] = {}
         self._note_at = 0.0
         self._expelled_at: float | None = None
+        self._expelled_s = settings.expelled_seconds
         self._consumer: Consumer = kafka.consumer(config, group.name, **self._settings)
 
     def subscribe(self, topics: Iterable[str]) -> None:
@@ -203,7 +201,7 @@ class TopicConsumer:
         It takes a named member for two when a commit of before an outage arrives after the member has joined again.
         """
         now = time.monotonic()
-        if self._expelled_at is not None and now - self._expelled_at < _EXPELLED_S:
+        if self._expelled_at is not None and now - self._expelled_at < self._expelled_s:
             kafka.check(error, self._config)
         self._expelled_at = now
         _log.warning("group.expelled", error=error.str())

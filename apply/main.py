@@ -46,7 +46,7 @@ def run(pipeline: Pipeline, instance: str | None, http_address: str, stop: Stop)
     """
     gc.set_threshold(*_GC_THRESHOLDS)
     garbage.settle()
-    health = http.Health("apply")
+    health = http.Health("apply", pipeline.retry.stuck_seconds)
     address = http.serve(http_address, health)
     _log.info("apply.started", pipeline=pipeline.pipeline, instance=instance, http=address)
     connect = connector(pipeline)

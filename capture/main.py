@@ -50,7 +50,7 @@ def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
 
     Raises Refused when the source or the brokers refuse us for good.
     """
-    health = http.Health("capture")
+    health = http.Health("capture", pipeline.retry.stuck_seconds)
     address = http.serve(http_address, health)
     log.info("capture.started", pipeline=pipeline.pipeline, http=address)
     spool = _spool(pipeline.pipeline)

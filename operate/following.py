@@ -56,6 +56,11 @@ class Follower:
         self._tail.close()
         self._forget_target()
 
+    @property
+    def patience_s(self) -> float:
+        """How many seconds a halt stands, while apply does not move, until it counts."""
+        return self._pipeline.commands.patience_seconds
+
     def positions(self) -> Positions:
         """Return what stands in the positions topic now."""
         self._poll(0)

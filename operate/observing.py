@@ -40,6 +40,7 @@ def observe(pipeline: Pipeline) -> tuple[Facts, list[Fault]]:
         ends=end_offsets(admin, places),
         source=_source(pipeline, standing, faults),
         applying=applying(pipeline),
+        patience_s=pipeline.commands.patience_seconds,
     )
     return facts, faults
 
@@ -82,4 +83,5 @@ def capturing(pipeline: Pipeline) -> bool:
     """Whether a capture runs: it reads the log, or where the source cannot tell, its position is fresh."""
     standing = positions.read(pipeline.kafka, pipeline.pipeline)
     faults: list[Fault] = []
-    return capture_state(standing, _source(pipeline, standing, faults), time.time()) == "running"
+    source, patience_s = _source(pipeline, standing, faults), pipeline.commands.patience_seconds
+    return capture_state(standing, source, time.time(), patience_s) == "running"

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from operate.waiting import Partition
     from schemas.positions import Positions, StreamRecord, TableRecord
 
-#: A running capture saves at least at every heartbeat (10 s by default): an older save means that it hangs or is gone.
-_FRESH_S: Final = 30.0
 #: Log that an idle server writes between two heartbeats (checkpoints, vacuum) is no lag, in bytes.
 _NOISE_BYTES: Final = 1 << 20
 
@@ -25,7 +23,10 @@ _HALTED: Final = ("blocked", "needs_resync", "diverged")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was found out; None where a system could not be asked. ``now`` is in seconds since 1970."""
+    """Everything that was found out; None where a system could not be asked. ``now`` is in seconds since 1970.
+
+    ``patience_s``: seconds after a save in which a capture that says nothing is held to run.
+    """
 
     pipeline: str
     now: float
@@ -34,6 +35,7 @@ class Facts:
     ends: Mapping[Partition, int]
     source: LogState | None
     applying: bool | None
+    patience_s: float
 
 
 def document(facts: Facts) -> dict[str, Any]:
@@ -48,11 +50,11 @@ def document(facts: Facts) -> dict[str, Any]:
 
 def _capture(facts: Facts) -> dict[str, Any]:
     stream, source = facts.positions.stream, facts.source
-    state = capture_state(facts.positions, source, facts.now)
+    state = capture_state(facts.positions, source, facts.now, facts.patience_s)
     behind = source.behind_bytes if source else None
     return {
         "state": state,
-        "lag_seconds": None if stream is None or behind is None else _capture_lag(stream, behind, facts.now),
+        "lag_seconds": None if stream is None or behind is None else _capture_lag(facts, stream, behind),
         "lag_bytes": behind,
         "retained_bytes": source.retained_bytes if source else None,
         "slot_status": source.status if source else None,
@@ -63,8 +65,11 @@ def _capture(facts: Facts) -> dict[str, Any]:
     }
 
 
-def capture_state(positions: Positions, source: LogState | None, now: float) -> str:
-    """Return running, stopped, not_started, or not_responding where only the age of its last word is known."""
+def capture_state(positions: Positions, source: LogState | None, now: float, patience_s: float) -> str:
+    """Return running, stopped, not_started, or not_responding where only the age of its last word is known.
+
+    A running capture saves at least at every heartbeat; after ``patience_s`` without a save it hangs or is gone.
+    """
     stream = positions.stream
     if source is not None and source.active:
         return "running"
@@ -72,15 +77,15 @@ def capture_state(positions: Positions, source: LogState | None, now: float) -> 
         return "not_started"
     if stream.state != "running" or (source is not None and source.active is not None):
         return "stopped"
-    return "running" if now - stream.saved_ms / 1000 < _FRESH_S else "not_responding"
+    return "running" if now - stream.saved_ms / 1000 < patience_s else "not_responding"
 
 
-def _capture_lag(stream: StreamRecord, behind: int, now: float) -> float:
+def _capture_lag(facts: Facts, stream: StreamRecord, behind: int) -> float:
     """Return how old the topics' state is at most: 0 when they hold all there is."""
-    since_save = now - stream.saved_ms / 1000
+    since_save = facts.now - stream.saved_ms / 1000
     if behind <= _NOISE_BYTES:
-        return 0.0 if since_save < _FRESH_S else _seconds(since_save)
-    return _age(now, stream.committed_us) if stream.committed_us else _seconds(since_save)
+        return 0.0 if since_save < facts.patience_s else _seconds(since_save)
+    return _age(facts.now, stream.committed_us) if stream.committed_us else _seconds(since_save)
 
 
 # --- apply -----------------------------------------------------------------------------------------------------------

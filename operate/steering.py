@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from runtime.config import Pipeline
     from schemas.control import Command
-
-#: A request is typed by somebody who waits for it, so an outage is told after this long, in milliseconds.
-_DELIVERY_TIMEOUT_MS: Final = 20_000
 
 
 def ask(pipeline: Pipeline, command: Command, tables: tuple[str, ...] = ()) -> int:
@@ -39,9 +36,10 @@ def _append(pipeline: Pipeline, topic: str, value: bytes) -> int:
     def delivered(error: KafkaError | None, message: Message) -> None:
         outcome.append(error if error is not None else int(message.offset() or 0))
 
-    producer = kafka.producer(pipeline.kafka, **{"message.timeout.ms": _DELIVERY_TIMEOUT_MS, "linger.ms": 0})
+    timeout_s = pipeline.kafka.delivery_timeout_seconds  # somebody waits for it
+    producer = kafka.producer(pipeline.kafka, **{"message.timeout.ms": round(timeout_s * 1000), "linger.ms": 0})
     producer.produce(topic, value, partition=0, on_delivery=delivered)
-    producer.flush(_DELIVERY_TIMEOUT_MS / 1000 + 5)
+    producer.flush(timeout_s + 5)
     if outcome and isinstance(outcome[0], int):
         return outcome[0]
     said = outcome[0].str() if outcome and isinstance(outcome[0], KafkaError) else "no answer"

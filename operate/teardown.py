@@ -33,9 +33,6 @@ SELECT EXISTS (SELECT FROM ferryman.checkpoint WHERE pipeline <> %(pipeline)s)
     OR EXISTS (SELECT FROM ferryman.table_state WHERE pipeline <> %(pipeline)s)"""
 _DROP: Final = ("DROP TABLE ferryman.checkpoint, ferryman.table_state", "DROP SCHEMA ferryman")
 
-#: Seconds to wait for other pipelines' transactions before the empty schema is left where it is.
-_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '5s'"
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -90,7 +87,7 @@ def remove(pipeline: Pipeline, parts: Parts, made: Made) -> None:
     if parts.target:
         with _target(pipeline) as connection:
             _delete_rows(connection, pipeline.pipeline)
-            _drop_schema(connection, pipeline.pipeline)
+            _drop_schema(connection, pipeline)
     if parts.topics:
         _delete_topics(pipeline, made.names)
 
@@ -120,15 +117,17 @@ def _delete_rows(connection: psycopg.Connection[Any], pipeline: str) -> None:
                 connection.execute(f"DELETE FROM ferryman.{name} WHERE pipeline = %s".encode(), [pipeline])
 
 
-def _drop_schema(connection: psycopg.Connection[Any], pipeline: str) -> None:
+def _drop_schema(connection: psycopg.Connection[Any], pipeline: Pipeline) -> None:
     """Drop the control tables when no other pipeline uses them; what we may not or need not drop stays."""
+    others = {"pipeline": pipeline.pipeline}
     try:
-        if connection.execute(_OTHERS, {"pipeline": pipeline}).fetchone() == (True,):
+        if connection.execute(_OTHERS, others).fetchone() == (True,):
             return
         with connection.transaction():
-            connection.execute(_LOCK_TIMEOUT)
+            lock_timeout = postgres.duration(pipeline.commands.teardown_lock_seconds)
+            connection.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'".encode())
             connection.execute("LOCK TABLE ferryman.checkpoint, ferryman.table_state IN ACCESS EXCLUSIVE MODE")
-            if connection.execute(_OTHERS, {"pipeline": pipeline}).fetchone() == (False,):
+            if connection.execute(_OTHERS, others).fetchone() == (False,):
                 for statement in _DROP:
                     connection.execute(statement)
     except (

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 #: Topic partition.
 Partition = tuple[str, int]
 
-#: A halt that apply reports of a table that was snapshotted again may be older than that snapshot, as long as apply has
-#: not read all of it. It counts when it stands this long, in seconds, while apply does not move.
-STALE_AFTER_S: Final = 30.0
-
 _HALTED_BY_CAPTURE: Final = (Phase.BLOCKED, Phase.NEEDS_RESYNC)
 _HALTED_BY_APPLY: Final = ("blocked", "needs_resync", "diverged")
 
@@ -45,6 +41,14 @@ class Ask:
 
 class World(Protocol):
     """What is seen of a pipeline while waiting; every answer is as of now."""
+
+    @property
+    def patience_s(self) -> float:
+        """Return how many seconds a halt stands, while apply does not move, until it counts.
+
+        A halt that apply reports of a table that was snapshotted again may be older than that snapshot, as long as
+        apply has not read all of it.
+        """
 
     def positions(self) -> Positions:
         """Return what stands in the positions topic."""
@@ -72,6 +76,7 @@ class Verdict(NamedTuple):
 class _Halts:
     """Tables that apply has halted, and since when nothing moved there."""
 
+    patience_s: float
     since: dict[str, tuple[object, float]] = field(default_factory=dict)
 
     def find(self, positions: Positions, applied: Applied, ask: Ask, now: float) -> tuple[str, str | None] | None:
@@ -89,7 +94,7 @@ class _Halts:
         if before != seen:
             since = now
         self.since[name] = (seen, since)
-        return now - since >= STALE_AFTER_S
+        return now - since >= self.patience_s
 
 
 @dataclass(slots=True)
@@ -99,7 +104,10 @@ class Waiter:
     world: World
     ask: Ask
     _ends: dict[Partition, int] | None = None
-    _halts: _Halts = field(default_factory=_Halts)
+    _halts: _Halts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._halts = _Halts(self.world.patience_s)
 
     def look(self) -> Verdict:
         """Return where the wait stands now."""

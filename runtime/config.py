@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from runtime import pipeline_file
 from runtime.config_faults import fault, translate
 from runtime.errors import ConfigError, Fault
-from runtime.settings import ApplyConfig, CaptureConfig, RetryConfig, Selection, TopicsConfig
+from runtime.settings import ApplyConfig, CaptureConfig, CommandsConfig, RetryConfig, Selection, TopicsConfig
 from runtime.settings_database import MYSQL_KINDS, Owned, SnapshotConfig, SourceConfig, TargetConfig
 from runtime.settings_kafka import KafkaConfig
 from runtime.settings_section import Section
@@ -19,6 +19,7 @@ __all__ = [
     "SECTIONS",
     "ApplyConfig",
     "CaptureConfig",
+    "CommandsConfig",
     "ConfigError",
     "Fault",
     "KafkaConfig",
@@ -71,6 +72,9 @@ class Pipeline(Section):
 
     retry: RetryConfig = RetryConfig()
     """How long both daemons wait before they try again what failed."""
+
+    commands: CommandsConfig = CommandsConfig()
+    """The commands that watch and steer."""
 
     @model_validator(mode="before")
     @classmethod

@@ -7,7 +7,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -16,16 +16,16 @@ from runtime.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds without a turn of the loop after which the process counts as stuck; longer than any pause between retries.
-STUCK_AFTER_S: Final = 120.0
-
 
 class Health:
-    """What a daemon's loop says of itself: :meth:`beat` at every turn, :meth:`retrying` while it waits for a system."""
+    """What a daemon's loop says of itself: :meth:`beat` at every turn, :meth:`retrying` while it waits for a system.
 
-    def __init__(self, service: str, clock: Callable[[], float] = time.monotonic) -> None:
+    ``stuck_s``: seconds without either after which the process counts as stuck.
+    """
+
+    def __init__(self, service: str, stuck_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.ready = False
-        self._service, self._clock = service, clock
+        self._service, self._stuck_s, self._clock = service, stuck_s, clock
         self._progress = clock()
 
     def beat(self) -> None:
@@ -44,7 +44,7 @@ class Health:
     @property
     def alive(self) -> bool:
         """Whether the loop still turns."""
-        return self.idle_seconds < STUCK_AFTER_S
+        return self.idle_seconds < self._stuck_s
 
     def document(self) -> dict[str, Any]:
         """Return what ``/healthz`` and ``/readyz`` answer."""

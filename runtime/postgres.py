@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -70,6 +70,15 @@ def session_conninfo(conninfo: str, *, application_name: str, replication: bool 
 def duration(seconds: float) -> str:
     """Return a time as the server's settings take it (``lock_timeout``): whole milliseconds, with their unit."""
     return f"{round(seconds * 1000)}ms"
+
+
+def cancel(connection: psycopg.Connection[Any]) -> None:
+    """End what another thread has running on a connection; the server is asked for as long as connecting may take.
+
+    Raises psycopg.Error when it does not answer.
+    """
+    connect_timeout = int(connection.info.get_parameters().get("connect_timeout", 0))
+    connection.cancel_safe(timeout=connect_timeout if connect_timeout > 0 else 30)
 
 
 def connect(

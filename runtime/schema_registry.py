@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -15,18 +15,17 @@ from schemas.framing import RegistryId, confluent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.settings_kafka import SchemaRegistryConfig
     from schemas.framing import Guid
-
-#: Seconds to wait for an answer.
-_REGISTRY_S: Final = 30
 
 
 class Registry:
     """A Confluent Schema Registry; subjects are ``<topic>-key`` and ``<topic>-value``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, config: SchemaRegistryConfig) -> None:
+        url = config.url.get_secret_value()
         self._where = urlsplit(url).hostname or "the schema registry"  # the URL itself may hold a password
-        self._client = SchemaRegistryClient({"url": url, "timeout": _REGISTRY_S})
+        self._client = SchemaRegistryClient({"url": url, "timeout": config.timeout_seconds})
 
     def put(self, subject: str, text: str) -> bytes:
         """Register a schema and return its frame; the registry keeps it before it answers."""

@@ -24,16 +24,11 @@ if TYPE_CHECKING:
 
     from runtime.schema_registry import Registry
     from runtime.settings import TopicsConfig
-    from runtime.settings_kafka import KafkaConfig
+    from runtime.settings_kafka import KafkaConfig, SchemaRegistryConfig
     from schemas.framing import FrameId
 
-#: Seconds for which a schema that is not there yet is looked for again: brokers may lag behind one another.
-WAIT_S: Final = 5.0
+#: Seconds between two looks for a schema.
 _PAUSE_S: Final = 0.25
-#: Seconds after a schema did not come for which no other one is waited for: a topic may hold any number of such events.
-_PATIENT_AGAIN_S: Final = 60.0
-#: Seconds after which a schema that no broker acknowledged counts as not stored.
-_DELIVERY_S: Final = 60
 
 
 class SchemaWriter:
@@ -41,8 +36,8 @@ class SchemaWriter:
 
     def __init__(self, config: KafkaConfig, topics: TopicsConfig, prefix: str) -> None:
         self._store: _WritableStore = (
-            _registry(config.schema_registry_url)
-            if config.schema_registry_url
+            _registry(config.schema_registry)
+            if config.schema_registry
             else _Topic(config, topics, schemas_topic(prefix))
         )
         self._frames: dict[tuple[str, str], bytes] = {}
@@ -66,8 +61,8 @@ class SchemaReader:
     What is nowhere is waited for once in a while only: events whose schema nobody knows hold up nothing else.
     """
 
-    def __init__(self, config: KafkaConfig, prefix: str, wait_s: float = WAIT_S) -> None:
-        self._config, self._topic, self._wait_s = config, schemas_topic(prefix), wait_s
+    def __init__(self, config: KafkaConfig, prefix: str) -> None:
+        self._config, self._topic = config, schemas_topic(prefix)
         self._known: dict[FrameId, dict[str, Any]] = {}
         self._texts: dict[int, str] = {}
         self._read: set[tuple[int, bytes]] = set()
@@ -88,13 +83,13 @@ class SchemaReader:
         if not isinstance(frame, Fingerprint):
             return _parse(self._registry().get(frame))
         began_at = time.monotonic()
-        deadline = began_at + (self._wait_s if began_at >= self._patient_at else 0.0)
+        deadline = began_at + (self._config.schema_wait_seconds if began_at >= self._patient_at else 0.0)
         while True:
             text = self._text(frame.value)
             if text is not None:
                 return _parse(text)
             if time.monotonic() >= deadline:
-                self._patient_at = time.monotonic() + _PATIENT_AGAIN_S
+                self._patient_at = time.monotonic() + self._config.schema_pause_seconds
                 raise UnknownSchemaError(f"schema {frame.value:016x} is not in the topic {self._topic}")
             time.sleep(_PAUSE_S)
 
@@ -109,15 +104,15 @@ class SchemaReader:
         return self._texts.get(number)
 
     def _registry(self) -> Registry:
-        if not self._config.schema_registry_url:
+        if self._config.schema_registry is None:
             raise UnknownSchemaError("an event of a schema registry, and kafka.schema_registry.url is not set")
-        return _registry(self._config.schema_registry_url)
+        return _registry(self._config.schema_registry)
 
 
-def _registry(url: str) -> Registry:
+def _registry(config: SchemaRegistryConfig) -> Registry:
     from runtime.schema_registry import Registry  # noqa: PLC0415 - its client takes 0.3 s to load, and few have one
 
-    return Registry(url)
+    return Registry(config)
 
 
 class _WritableStore(Protocol):
@@ -160,7 +155,7 @@ class _Topic:
         failures: list[KafkaError] = []
         try:
             self._producer.produce(self._name, value, key, partition=0, on_delivery=_collect(failures))
-            left = self._producer.flush(_DELIVERY_S)
+            left = self._producer.flush(self._config.delivery_timeout_seconds)
         except KafkaException as error:
             raise kafka.unavailable(error, self._config) from None
         if failures:

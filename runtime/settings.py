@@ -128,6 +128,10 @@ class ApplyConfig(Section):
     """Seconds between looks at the brokers for topics that were made anew or that no replica reads; as long is waited
     for the group's answer to a change of topics."""
 
+    expelled_seconds: float = Field(default=60, ge=0)
+    """Seconds between two expulsions from the group that a replica outlives: sooner, another one really bears its
+    name (`--instance`), and it stops."""
+
 
 class RetryConfig(Section):
     """How long both daemons wait before they try again what failed."""
@@ -141,6 +145,37 @@ class RetryConfig(Section):
     blocked_seconds: float = Field(default=60, gt=0)
     """Longest pause before a blocked table, or a target without room, is looked at again; the first one is a twelfth of
     it."""
+
+    stuck_seconds: float = Field(default=120, gt=0)
+    """Seconds without a turn of a daemon's loop after which `/healthz` calls it stuck; longer than any pause above."""
+
+    @model_validator(mode="after")
+    def _check_stuck(self) -> Self:
+        if self.stuck_seconds <= max(self.longest_seconds, self.blocked_seconds):
+            raise fault("stuck_seconds is no longer than the longest pause", "raise it, or shorten the pauses")
+        return self
+
+
+class CommandsConfig(Section):
+    """The commands that watch and steer."""
+
+    patience_seconds: float = Field(default=30, gt=0)
+    """Seconds without a sign or a move after which they hold that a daemon does not respond, that the target will not
+    catch up, and that a halt from before a new snapshot still stands; longer than source.heartbeat_seconds."""
+
+    stopped_seconds: float = Field(default=5, gt=0)
+    """The same for validate where capture says that it was stopped: most likely nobody starts it again."""
+
+    leaving_seconds: float = Field(default=15, gt=0)
+    """Seconds that teardown waits for a replica of apply that just stopped to leave its group; longer than
+    apply.session_timeout_ms."""
+
+    repair_lock_seconds: float = Field(default=60, gt=0)
+    """Seconds that `validate --repair` waits for the transaction of apply that it must not meet."""
+
+    teardown_lock_seconds: float = Field(default=5, gt=0)
+    """Seconds that teardown waits for the transactions of other pipelines, and holds up theirs, before it leaves the
+    empty schema ferryman where it is."""
 
 
 class TableRule(Section):

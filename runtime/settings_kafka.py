@@ -26,6 +26,9 @@ class SchemaRegistryConfig(Section):
     url: SecretStr
     """Where it answers; user and password may stand in it."""
 
+    timeout_seconds: float = Field(default=30, gt=0)
+    """Seconds to wait for an answer of it."""
+
 
 class KafkaConfig(Section):
     """The brokers."""
@@ -41,13 +44,20 @@ class KafkaConfig(Section):
     request_timeout_seconds: float = Field(default=10, gt=0)
     """Seconds after which a broker that does not answer a question counts as unreachable."""
 
+    delivery_timeout_seconds: float = Field(default=20, ge=1)
+    """Seconds after which a schema, or a request of the command line, that no broker acknowledged counts as not stored.
+    For events it is message.timeout.ms among the properties: 10 minutes, since an outage shorter than that then costs
+    time and no rewind."""
+
+    schema_wait_seconds: float = Field(default=5, ge=0)
+    """Seconds for which a schema that is not there yet is looked for again: brokers may lag behind one another."""
+
+    schema_pause_seconds: float = Field(default=60, ge=0)
+    """Seconds after a schema did not come for which no other one is waited for: a topic may hold any number of events
+    whose schema nobody knows."""
+
     schema_registry: SchemaRegistryConfig | None = None
     """A Confluent Schema Registry for readers that need one."""
-
-    @property
-    def schema_registry_url(self) -> str | None:
-        """Where the registry answers, if one is used."""
-        return self.schema_registry.url.get_secret_value() if self.schema_registry else None
 
     @field_validator("properties", mode="before")
     @classmethod

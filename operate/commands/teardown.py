@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from runtime.config import Pipeline
-
-#: A replica of apply with a name of its own stays a member for its session timeout after it has ended.
-_LEAVING_S: Final = 15.0
 
 
 class Running(FerrymanError):
@@ -66,12 +63,15 @@ def teardown(
 
 
 def refuse_running(pipeline: Pipeline, parts: Parts) -> None:
-    """Raise Running when a daemon uses what is to go; a replica that is just leaving is waited for."""
+    """Raise Running when a daemon uses what is to go; a replica that is just leaving is waited for.
+
+    One with a name of its own stays a member for its session timeout after it has ended.
+    """
     if (parts.source or parts.topics) and observing.capturing(pipeline):
         raise Running("capture is running", "source", "stop `ferryman capture` first")
     if not (parts.target or parts.topics):
         return
-    deadline = time.monotonic() + _LEAVING_S
+    deadline = time.monotonic() + pipeline.commands.leaving_seconds
     while observing.applying(pipeline):
         if time.monotonic() > deadline:
             raise Running("apply is running", "target", "stop every `ferryman apply` first")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from operate.following import POLL_S
 from operate.waiting import Ask, Verdict, Waiter
@@ -11,18 +11,19 @@ from operate.waiting import Ask, Verdict, Waiter
 if TYPE_CHECKING:
     from capture.operations import Session
     from operate.following import Follower
-
-#: A pipeline in which nothing moves for so long, in seconds, will not catch up while we wait. A daemon that is being
-#: restarted is back earlier. Where capture says that it was stopped, most likely nobody restarts it.
-_PATIENCE_S: Final = 30.0
-_STOPPED_PATIENCE_S: Final = 5.0
+    from runtime.config import CommandsConfig
 
 
 class Lag:
-    """The way from the source to the target of one table. :attr:`stuck` says why it cannot be waited for, if so."""
+    """The way from the source to the target of one table. :attr:`stuck` says why it cannot be waited for, if so.
 
-    def __init__(self, follower: Follower, source: Session, table: str) -> None:
+    A pipeline in which nothing moves for as long as the settings say will not catch up while we wait. A daemon that is
+    being restarted is back earlier.
+    """
+
+    def __init__(self, follower: Follower, source: Session, table: str, settings: CommandsConfig) -> None:
         self._follower, self._source, self._tables = follower, source, frozenset({table})
+        self._settings = settings
         self.stuck: str | None = None
 
     def catch_up(self) -> bool:
@@ -47,7 +48,8 @@ class Lag:
 
     def _patience(self) -> float:
         stream = self._follower.positions().stream
-        return _STOPPED_PATIENCE_S if stream is not None and stream.state == "stopped" else _PATIENCE_S
+        stopped = stream is not None and stream.state == "stopped"
+        return self._settings.stopped_seconds if stopped else self._settings.patience_seconds
 
 
 def _why(verdict: Verdict) -> str:

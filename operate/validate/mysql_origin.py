@@ -140,7 +140,7 @@ class MySQLEnd:
 
     def cancel(self) -> None:
         """End what another thread has running."""
-        self.stage.cancel_safe(timeout=5)
+        postgres.cancel(self.stage)
         if self._reader is not None:
             self._reader._force_close()  # type: ignore[attr-defined]  # noqa: SLF001 - close() would read on
 

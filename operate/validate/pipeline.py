@@ -93,7 +93,10 @@ def validate(
             sources.session(pipeline) as session,
         ):
             one = _Validation(pipeline, crew, origin, progress)
-            return [one.table(record, Lag(follower, session, record.table), repair=repair) for record in records]
+            return [
+                one.table(record, Lag(follower, session, record.table, pipeline.commands), repair=repair)
+                for record in records
+            ]
 
 
 def pick(standing: Positions, wanted: Callable[[str, str], bool]) -> list[TableRecord]:
@@ -151,7 +154,8 @@ class _Validation:
         repaired = 0
         with closing(self._origin.open()) as source, connector(self._pipeline)() as target:
             assert isinstance(source, PostgresEnd), "no other source is repairable"
-            one = Repair(how, source.connection, target, lag, places)
+            lock_s = self._pipeline.commands.repair_lock_seconds
+            one = Repair(how, source.connection, target, lag, places, lock_s)
 
             def mend(findings: list[Finding]) -> None:
                 nonlocal repaired

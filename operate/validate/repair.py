@@ -20,6 +20,7 @@ from operate.validate.compare import ABSENT, Id, Seen, Sum
 from operate.validate.queries import Queries
 from operate.validate.side import PostgresSide
 from runtime.errors import FerrymanError
+from runtime.postgres import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,8 +38,6 @@ _ROUNDS: Final = 30
 
 _STAGE: Final = "ferryman_repair"
 
-#: Apply's transaction may take a while.
-_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '60s'"
 _LOCK: Final = """
 SELECT count(*) FROM (SELECT FROM ferryman.checkpoint WHERE pipeline = %s AND topic = %s
                       ORDER BY partition FOR UPDATE) locked"""
@@ -62,7 +61,10 @@ class Checkpoints:
 
 
 class Repair:
-    """The repair of one table. ``source`` is a connection in autocommit, ``target`` one that apply would use."""
+    """The repair of one table. ``source`` is a connection in autocommit, ``target`` one that apply would use.
+
+    ``lock_s``: seconds to wait for a transaction of apply, which may take a while.
+    """
 
     def __init__(
         self,
@@ -71,8 +73,9 @@ class Repair:
         target: psycopg.Connection[Any],
         lag: Lag,
         checkpoints: Checkpoints,
+        lock_s: float,
     ) -> None:
-        self._plan, self._lag, self._checkpoints = plan, lag, checkpoints
+        self._plan, self._lag, self._checkpoints, self._lock_s = plan, lag, checkpoints, lock_s
         self._source, self._target = source, target
         self._ours, self._theirs = Queries(plan, plan.source), Queries(plan, plan.target)
         self._source_side = PostgresSide(source, plan, plan.source)
@@ -118,7 +121,7 @@ class Repair:
 
     def _hold_apply(self) -> None:
         """Lock the checkpoints, so that apply waits before its next transaction."""
-        self._target.execute(_LOCK_TIMEOUT)
+        self._target.execute(f"SET LOCAL lock_timeout = '{duration(self._lock_s)}'".encode())
         locked = self._target.execute(_LOCK, [self._checkpoints.pipeline, self._checkpoints.topic]).fetchone()
         if locked != (self._checkpoints.partitions,):
             raise CannotRepair("apply has no checkpoint for this table yet", fix="start `ferryman apply` first")

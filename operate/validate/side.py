@@ -65,7 +65,7 @@ class PostgresEnd:
 
     def cancel(self) -> None:
         """End what another thread has running on it."""
-        self.connection.cancel_safe(timeout=5)
+        postgres.cancel(self.connection)
 
     def close(self) -> None:
         """End the connection."""

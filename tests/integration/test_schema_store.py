@@ -30,7 +30,8 @@ KEY = key_schema(TABLE, TOPIC)
 
 @pytest.fixture
 def broker(kafka) -> KafkaConfig:
-    return KafkaConfig(bootstrap_servers=kafka)
+    """Schemas that are nowhere are not waited for."""
+    return KafkaConfig(bootstrap_servers=kafka, schema_wait_seconds=0)
 
 
 def put(broker: KafkaConfig, topic: str, key: bytes, value: bytes | None) -> None:
@@ -41,14 +42,14 @@ def put(broker: KafkaConfig, topic: str, key: bytes, value: bytes | None) -> Non
 
 @pytest.mark.live
 def test_a_schema_is_found_by_its_frame_as_soon_as_it_is_registered(broker, pipeline_name):
-    reader = SchemaReader(broker, pipeline_name, wait_s=0)
+    reader = SchemaReader(broker, pipeline_name)
     frame = SchemaWriter(broker, TopicsConfig(), pipeline_name).register(f"{TOPIC}-value", VALUE)
     assert reader.get(read_frame(frame)[0]) == VALUE
 
 
 @pytest.mark.live
 def test_a_reader_takes_up_schemas_that_came_after_it_first_looked(broker, pipeline_name):
-    writer, reader = SchemaWriter(broker, TopicsConfig(), pipeline_name), SchemaReader(broker, pipeline_name, wait_s=0)
+    writer, reader = SchemaWriter(broker, TopicsConfig(), pipeline_name), SchemaReader(broker, pipeline_name)
     assert reader.get(read_frame(writer.register("a", VALUE))[0]) == VALUE
     assert reader.get(read_frame(writer.register("b", KEY))[0]) == KEY
 
@@ -91,14 +92,14 @@ def test_a_schema_that_no_broker_took_is_not_registered(broker, pipeline_name):
 @pytest.mark.live
 def test_a_schema_that_is_nowhere_is_unknown(broker, pipeline_name):
     with pytest.raises(UnknownSchemaError, match="00000000000004d2 is not in the topic"):
-        SchemaReader(broker, pipeline_name, wait_s=0).get(Fingerprint(1234))
+        SchemaReader(broker, pipeline_name).get(Fingerprint(1234))
 
 
 @pytest.mark.live
 def test_schemas_that_are_nowhere_are_not_waited_for_one_after_the_other(broker, pipeline_name, monkeypatch):
     naps: list[float] = []
     monkeypatch.setattr(schema_store.time, "sleep", naps.append)
-    reader = SchemaReader(broker, pipeline_name, wait_s=0.5)
+    reader = SchemaReader(broker.model_copy(update={"schema_wait_seconds": 0.5}), pipeline_name)
     with pytest.raises(UnknownSchemaError):
         reader.get(Fingerprint(1))
     waited = len(naps)
@@ -109,11 +110,24 @@ def test_schemas_that_are_nowhere_are_not_waited_for_one_after_the_other(broker,
 
 
 @pytest.mark.live
+def test_how_long_none_is_waited_for_after_that_is_a_setting(broker, pipeline_name, monkeypatch):
+    naps: list[float] = []
+    monkeypatch.setattr(schema_store.time, "sleep", naps.append)
+    impatient = broker.model_copy(update={"schema_wait_seconds": 0.05, "schema_pause_seconds": 0})
+    reader = SchemaReader(impatient, pipeline_name)
+    for number in range(2):
+        naps.clear()
+        with pytest.raises(UnknownSchemaError):
+            reader.get(Fingerprint(number))
+        assert naps
+
+
+@pytest.mark.live
 def test_a_reader_checks_each_schema_once(broker, pipeline_name, monkeypatch):
     checked: list[int] = []
     check = schema_store._read_record
     monkeypatch.setattr(schema_store, "_read_record", lambda *a: checked.append(a[1]) or check(*a))
-    writer, reader = SchemaWriter(broker, TopicsConfig(), pipeline_name), SchemaReader(broker, pipeline_name, wait_s=0)
+    writer, reader = SchemaWriter(broker, TopicsConfig(), pipeline_name), SchemaReader(broker, pipeline_name)
     first = writer.register("a", VALUE)
     checked.clear()
     reader.get(read_frame(first)[0])
@@ -127,7 +141,7 @@ def test_a_stored_schema_that_is_not_what_its_fingerprint_names_is_refused(broke
     forged = json.dumps({"subject": "a", "schema": KEY}).encode()
     put(broker, schemas_topic(pipeline_name), f"{fingerprint(VALUE):016x}".encode(), forged)
     with pytest.raises(ContractError, match="not the one that its fingerprint names"):
-        SchemaReader(broker, pipeline_name, wait_s=0).get(Fingerprint(fingerprint(VALUE)))
+        SchemaReader(broker, pipeline_name).get(Fingerprint(fingerprint(VALUE)))
 
 
 @pytest.mark.live
@@ -136,7 +150,7 @@ def test_a_record_that_is_no_schema_is_refused(broker, pipeline_name, value):
     clients.ensure_topic(broker, schemas_topic(pipeline_name), 1, 1, {})
     put(broker, schemas_topic(pipeline_name), b"00", value)
     with pytest.raises(ContractError, match="offset 0: no schema"):
-        SchemaReader(broker, pipeline_name, wait_s=0).get(Fingerprint(0))
+        SchemaReader(broker, pipeline_name).get(Fingerprint(0))
 
 
 @pytest.mark.live

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.live
 
 PLACE = ("shop", "shop.public.t")
+#: How long a repair waits for apply, in seconds.
+LOCK_S = 60.0
 LOCK = "SELECT FROM ferryman.checkpoint FOR UPDATE"
 
 
@@ -59,7 +61,7 @@ class Ends:
             self.source.execute(statement)
             self.target.execute(statement)
 
-    def repair(self, during: list[Callable[[], object]] = (), partitions: int = 1) -> int:
+    def repair(self, during: list[Callable[[], object]] = (), partitions: int = 1, lock_s: float = LOCK_S) -> int:
         """Compare, then repair what was found; ``during`` happens while the repair waits for the pipeline."""
         found: list = []
         with crew(*self.urls, 1) as pairs:
@@ -68,7 +70,7 @@ class Ends:
             Comparison(how, pairs, Way(), found=found.extend).run()
             self.way.happenings = list(during)
             with psycopg.connect(self.urls[1]) as writer, psycopg.connect(self.urls[0], autocommit=True) as reader:
-                one = Repair(how, reader, writer, self.way, Checkpoints(*PLACE, partitions))
+                one = Repair(how, reader, writer, self.way, Checkpoints(*PLACE, partitions), lock_s)
                 return one.run([finding.id for finding in found])
 
     def rows(self, columns: str = "*") -> tuple[list, list]:
@@ -246,6 +248,18 @@ def test_without_every_checkpoint_nothing_is_touched(ends: Ends, partitions: int
 
     with pytest.raises(CannotRepair, match="no checkpoint"):
         ends.repair(partitions=partitions)
+
+    assert ends.rows()[1] == []
+
+
+def test_a_transaction_of_apply_that_lasts_is_not_waited_for_longer_than_the_setting_says(ends: Ends) -> None:
+    ends.both("CREATE TABLE t (id int PRIMARY KEY, v int)")
+    ends.source.execute("INSERT INTO t VALUES (1, 1)")
+
+    with psycopg.connect(ends.urls[1]) as busy:
+        busy.execute(LOCK)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            ends.repair(lock_s=0.1)
 
     assert ends.rows()[1] == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from capture.source import SourceUnavailable
 from capture.sources.postgres import slot
@@ -12,9 +12,6 @@ from runtime.postgres import connect, quote
 
 if TYPE_CHECKING:
     from runtime.config import SourceConfig
-
-#: How long to wait for a capture that is just stopping to let go of its slot, in seconds.
-_RELEASE_S: Final = 10.0
 
 
 def made(config: SourceConfig) -> list[str]:
@@ -33,12 +30,13 @@ def made(config: SourceConfig) -> list[str]:
 def teardown(config: SourceConfig) -> list[str]:
     """Drop what capture made and return it in words; safe to call twice. What a DBA owns stays.
 
-    Raises Unreachable, SourceError, and SourceUnavailable while a capture still streams from the slot.
+    A capture that is just stopping is waited for, ``patience_seconds``. Raises Unreachable, SourceError, and
+    SourceUnavailable while one still streams from the slot.
     """
     taken = made(config)
     with connect(config.conninfo, application_name="ferryman teardown", autocommit=True) as conn:
         if config.slot.create:
-            deadline = time.monotonic() + _RELEASE_S
+            deadline = time.monotonic() + config.patience_seconds
             while (state := slot.find(conn, config.slot.name)) is not None and state.active_pid is not None:
                 if time.monotonic() > deadline:
                     raise SourceUnavailable(

@@ -17,6 +17,7 @@ from runtime.errors import Fault
 from schemas.positions import Phase, Positions, StreamRecord, TableRecord
 
 NOW = 1_800_000_000.0
+PATIENCE_S = 30.0
 LOADED = b"\x05" * 28
 
 
@@ -59,6 +60,7 @@ def facts(record: TableRecord | None = None, **fields) -> Facts:
         "ends": {place: 10},
         "source": LogState("reserved", active=True, behind_bytes=0, retained_bytes=7),
         "applying": True,
+        "patience_s": PATIENCE_S,
     }
     return Facts(**(given | fields))
 
@@ -119,7 +121,7 @@ def test_where_all_rows_went_by_column_nothing_is_said_of_it():
 
 
 def test_a_pipeline_that_never_ran_is_shown_too():
-    shown = document(Facts("shop", NOW, Positions(), Applied(), {}, None, applying=False))
+    shown = document(Facts("shop", NOW, Positions(), Applied(), {}, None, applying=False, patience_s=PATIENCE_S))
 
     assert shown["capture"]["state"] == "not_started"
     assert shown["apply"] == {"state": "stopped", "lag_seconds": 0.0, "lag_events": 0, "reference_rows": 0}

@@ -12,7 +12,7 @@ from capture.sources.postgres.operations import PostgresMark
 from operate import following
 from operate.applied import Applied, AppliedTable, Checkpoint
 from operate.following import follow
-from operate.waiting import STALE_AFTER_S, Ask, Waiter
+from operate.waiting import Ask, Waiter
 from runtime.errors import Refused, Unreachable
 from schemas.positions import Phase, Positions, StreamRecord, TableRecord
 
@@ -31,8 +31,13 @@ def table(name: str = "public.t", **fields) -> TableRecord:
     return TableRecord(**(given | fields))
 
 
+PATIENCE_S = 30.0
+
+
 class Pipeline:
     """A pipeline that is caught up, until a test makes it otherwise."""
+
+    patience_s = PATIENCE_S
 
     def __init__(self, *tables: TableRecord) -> None:
         self.now = 0.0
@@ -186,10 +191,10 @@ def test_a_halt_of_the_new_copy_counts_once_nothing_moves_any_more():
     waiter = Waiter(world, ASK)
     world.next["shop.public.t", 0] = 3
     waiter.look()
-    world.now = STALE_AFTER_S - 1
+    world.now = PATIENCE_S - 1
     world.next["shop.public.t", 0] = 4
     assert not waiter.look().failed
-    world.now += STALE_AFTER_S - 1
+    world.now += PATIENCE_S - 1
     assert not waiter.look().failed
     world.now += 1
 

@@ -284,6 +284,13 @@ def test_tables_that_select_nothing_are_faults(faults, rules: str) -> None:
     assert all(where.startswith("tables") for where in found)
 
 
+@pytest.mark.parametrize("pauses", ["stuck_seconds: 60", "longest_seconds: 120", "blocked_seconds: 300"])
+def test_a_daemon_that_pauses_is_not_stuck(faults, pauses: str) -> None:
+    found = faults(SMALLEST + f"retry: {{{pauses}}}\n")
+
+    assert found["retry"][0] == "stuck_seconds is no longer than the longest pause"
+
+
 def test_a_pipeline_cannot_be_changed(load) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(SMALLEST).pipeline = "other"

@@ -9,6 +9,8 @@ import pytest
 from runtime import http
 from runtime.errors import BadInput
 
+STUCK_S = 120.0
+
 
 class Clock:
     now = 100.0
@@ -24,7 +26,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def health(clock: Clock) -> http.Health:
-    return http.Health("capture", clock)
+    return http.Health("capture", STUCK_S, clock)
 
 
 def get(address: str, path: str) -> tuple[int, bytes]:
@@ -67,7 +69,7 @@ def test_waiting_for_a_system_is_alive_and_not_ready(ask, health: http.Health) -
 
 def test_a_loop_that_stands_still_is_neither(ask, health: http.Health, clock: Clock) -> None:
     health.beat()
-    clock.now += http.STUCK_AFTER_S
+    clock.now += STUCK_S
 
     assert ask("/healthz")[0] == 503
     assert ask("/readyz")[0] == 503
