@@ -15,6 +15,7 @@ _UNSEEN: Final = (
     "test_what_happens_after_chunks_were_read_and_before_they_came_in_is_laid_over_them"
 )
 _CHUNKS: Final = "tests/integration/test_postgres_source_chunks.py::"
+_PARTITIONS: Final = "tests/integration/test_postgres_source_partitions.py::"
 _SLOT: Final = "tests/integration/test_postgres_source_slot.py::"
 
 CAPTURE: Final = (
@@ -213,6 +214,27 @@ CAPTURE: Final = (
         f"{_SLOT}test_a_slot_that_was_moved_ahead_is_lost_history",
     ),
     Mutant(
+        "new files of all partitions are a TRUNCATE of their table",
+        "capture/sources/postgres/partitions.py",
+        "now[oid].written not in known.truncates",
+        "known.leaves.keys() - known.moved(now)",
+        f"{_PARTITIONS}test_rows_that_come_or_go_with_their_partition_lose_the_table",
+    ),
+    Mutant(
+        "a partition that was away for a moment was there all the time",
+        "capture/sources/postgres/partitions.py",
+        "leaf.links not in (None, now[oid].leaf.links)",
+        "False",
+        f"{_PARTITIONS}test_that_is_noticed_also_when_capture_was_down",
+    ),
+    Mutant(
+        "rows that the attaching transaction wrote before are in the log",
+        "capture/sources/postgres/partitions.py",
+        " OR cmin::text::bigint < {int(command)}",
+        "",
+        f"{_PARTITIONS}test_rows_that_come_or_go_with_their_partition_lose_the_table",
+    ),
+    Mutant(
         "a publication that was altered carries everything",
         "capture/sources/postgres/carried.py",
         "if before.publication != now.publication:",
@@ -221,9 +243,9 @@ CAPTURE: Final = (
     ),
     Mutant(
         "what the publication carried is forgotten while capture is down",
-        "capture/sources/postgres/source.py",
-        '            "carried": self._carried,\n',
-        "",
+        "capture/sources/postgres/beside.py",
+        "witness.load(saved.get(name, {}))",
+        "witness.load(saved.get(name, {}) if name != 'carried' else {})",
         f"{_SLOT}test_a_publication_that_was_altered_and_mended_while_capture_was_down_has_lost_its_tables",
     ),
     Mutant(

@@ -62,6 +62,7 @@ class Assembler:
         self._readings: dict[int, Reading] = {}
         self._lost: dict[str, str] = {}
         self._muted: set[int] = set()
+        self._truncates: list[tuple[int, int]] = []
         self._at: Transaction | None = None
         self._skipping = False
         self._inside = False
@@ -118,6 +119,11 @@ class Assembler:
         self.news = False
         return batch
 
+    def truncates(self) -> list[tuple[int, int]]:
+        """Return the tables that were truncated since the last call, each with the transaction's 32-bit id."""
+        found, self._truncates = self._truncates, []
+        return found
+
     # --- transactions ----------------------------------------------------------------------------------------------
 
     def _begin(self, data: bytes) -> None:
@@ -170,6 +176,8 @@ class Assembler:
             table = self._table(oid)
             if table is not None:
                 self._add(table, Change(Op.TRUNCATE, None, None))
+                if self._at is not None:
+                    self._truncates.append((oid, int(self._at.id)))
 
     # --- table versions --------------------------------------------------------------------------------------------
 

@@ -11,12 +11,10 @@ from psycopg import errors
 from capture.source import Batch, HistoryLost, SourceUnavailable
 from capture.sources.postgres import catalog, chunks, history, kernels, lsn, plan, slot, tables, values
 from capture.sources.postgres.assembler import Assembler
-from capture.sources.postgres.carried import Carried
+from capture.sources.postgres.beside import BesideLog
 from capture.sources.postgres.chunk_file import file_images
 from capture.sources.postgres.faults import readable, translated
-from capture.sources.postgres.partitions import Partitions
 from capture.sources.postgres.publication import Publication
-from capture.sources.postgres.rewrites import Rewrites
 from capture.sources.postgres.stream import SlotInUse, Stream
 from capture.sources.postgres.versions import Versions
 from capture.sources.postgres.visibility import Snapshot
@@ -60,11 +58,7 @@ class PostgresSource:
         self._stream: Stream | None = None
         self._assembler: Assembler | None = None
         self._versions = Versions(self._connected, self._until_visible)
-        self._partitions, self._rewrites, self._carried = Partitions(), Rewrites(), Carried(self._publication.name)
-        self._remembering: dict[str, Versions | Partitions | Rewrites | Carried] = {
-            "tables": self._versions, "partitions": self._partitions, "rewrites": self._rewrites,
-            "carried": self._carried,
-        }  # fmt: skip
+        self._beside = BesideLog(self._publication.name, self.now, self.passed)
         self._lost: dict[str, str] = {}
         self._replaced: str | None = None
         self._outlived = False  # the slot is older than its publication, so its log cannot be decoded
@@ -103,8 +97,7 @@ class PostgresSource:
         found = tables.discover(conn, self._selection, self._publication, manage=manage)
         self._revise(conn, found)
         self._lost |= self._versions.look(found, self._publication.name)
-        self._lost |= self._partitions.see(conn, found) | self._rewrites.see(conn, found)
-        self._lost |= self._carried.see(conn, found)
+        self._lost |= self._beside.see(conn, found)
         return found
 
     def _revise(self, conn: psycopg.Connection[Any], found: list[FoundTable]) -> None:
@@ -124,9 +117,7 @@ class PostgresSource:
             if relation is None:
                 raise SourceUnavailable(f"table {table.name} was dropped")
             version = catalog.version(conn, relation)
-            self._partitions.note(conn, relation.oid)
-            self._rewrites.note(conn, relation.oid)
-            self._carried.note(conn, relation.oid)
+            self._beside.note(conn, relation.oid)
         self._versions.note(version)
         return version.schema
 
@@ -224,6 +215,7 @@ class PostgresSource:
     def _batch(self, assembler: Assembler) -> Batch:
         with readable():
             batch = assembler.take()
+        self._beside.truncated(assembler.truncates())
         if assembler.between:
             self._memory = self._remembered()
         batch.resume.update(self._memory)  # as it was at the resume point
@@ -233,11 +225,11 @@ class PostgresSource:
 
     def _remembered(self) -> dict[str, Any]:
         """Return what a later start must know of the tables to notice what was done to them meanwhile."""
-        return {name: part.dump() for name, part in self._remembering.items()}
+        return {"tables": self._versions.dump(), **self._beside.dump()}
 
     def _recall(self, resume: Resume) -> None:
-        for name, part in self._remembering.items():
-            part.load(resume.get(name, {}))
+        self._versions.load(resume.get("tables", {}))
+        self._beside.load(resume)
         self._memory = self._remembered()
 
     def _keep_moving(self, assembler: Assembler) -> None:
