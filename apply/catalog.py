@@ -8,6 +8,7 @@ from psycopg import errors
 
 from apply.errors import Blocked
 from apply.layout import TargetColumn, TargetTable
+from runtime.type_names import TypeName, parse, spelled
 
 if TYPE_CHECKING:
     from apply.session import Session
@@ -72,6 +73,15 @@ def known_type(session: Session, wanted: str, fallback: str) -> str:
     except errors.SyntaxError:
         raise Blocked("a column's type is spelled in a way that the target cannot read", "ferryman resync") from None
     return wanted if found is not None and found[0] else fallback
+
+
+def spelling(session: Session, wanted: str) -> str | None:
+    """Return a type, with its modifiers, as the catalog spells it for this session; None where there is none."""
+    name = parse(wanted)
+    found = session.execute("SELECT to_regtype(%s)::text", (name.base,)).fetchone()
+    if found is None or found[0] is None:
+        return None
+    return spelled(TypeName(found[0], name.modifiers))
 
 
 def is_empty(session: Session, quoted: str) -> bool:

@@ -13,13 +13,18 @@ import structlog
 from apply import catalog, type_width
 from apply.errors import Blocked
 from apply.layout import Layout, TargetTable
-from runtime import failpoints
+from runtime import failpoints, type_rules
 from runtime.postgres import quote, spell
+from runtime.settings_types import NO_RULES
+from runtime.type_names import parse, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from apply.layout import TargetColumn
     from apply.session import Session
+    from runtime.settings_types import TypeRules
+    from runtime.type_rules import Wanted
     from schemas.table import Column, TableSchema
 
 Policy = Literal["evolve", "strict", "ignore"]
@@ -27,16 +32,24 @@ Policy = Literal["evolve", "strict", "ignore"]
 _log = structlog.get_logger()
 
 
-def ensure(session: Session, table: TableSchema, policy: Policy, applied: Collection[str] = frozenset()) -> Layout:
+def ensure(
+    session: Session,
+    table: TableSchema,
+    policy: Policy,
+    applied: Collection[str] = frozenset(),
+    rules: TypeRules = NO_RULES,
+) -> Layout:
     """Return where the values of this table version go, after changing the target's table as the policy says.
 
     ``applied`` names the columns that the target's rows have had before: such a column is not made anew, because the
-    values that it held are lost.
+    values that it held are lost. ``rules`` give columns other types than the source's own.
 
     Raises Blocked when the policy forbids a change that is needed, or rows or values could get lost.
     """
     target = catalog.read_table(session, table.namespace, table.name)
-    types = _types(session, table) if policy != "ignore" else {}
+    types = _types(session, table, rules) if policy != "ignore" else {}
+    if target is not None:
+        _check_ruled(table, target, types, rules)
     statements = []
     if policy != "ignore":
         missing_schema = target is None and not catalog.has_schema(session, table.namespace)
@@ -120,7 +133,7 @@ def _changes(column: Column, target: TargetTable, wanted: str, *, in_key: bool) 
     if found.generated:
         return []
     changes = []
-    if type_width.widens(type_width.parse(found.type), type_width.parse(wanted)):
+    if type_width.widens(parse(found.type), parse(wanted)):
         changes.append(f"ALTER COLUMN {name} TYPE {wanted}")
     if found.not_null and column.nullable and not in_key:
         changes.append(f"ALTER COLUMN {name} DROP NOT NULL")
@@ -148,8 +161,46 @@ def _literal(text: str) -> str:
     return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _types(session: Session, table: TableSchema) -> dict[str, str]:
-    return {c.name: catalog.known_type(session, c.target_type, c.fallback_type) for c in table.columns}
+def _types(session: Session, table: TableSchema, rules: TypeRules) -> dict[str, str]:
+    return {column.name: _type(session, table, column, rules.wanted(table, column)) for column in table.columns}
+
+
+def _type(session: Session, table: TableSchema, column: Column, ruled: Wanted | None) -> str:
+    if ruled is None:
+        return catalog.known_type(session, column.target_type, column.fallback_type)
+    reason = type_rules.refusal(column, ruled)
+    if reason is not None:
+        raise Blocked(f"a rule of `types:` cannot hold for {spell(table.namespace, table.name)}: {reason}", _RULE_FIX)
+    wanted = catalog.spelling(session, spelled(ruled.type))
+    if wanted is None:
+        raise Blocked(
+            f"a rule of `types:` gives column {column.name} the type {spelled(ruled.type)}, which the target has not",
+            "make the type at the target (CREATE TYPE, CREATE EXTENSION); ferryman goes on by itself",
+        )
+    return wanted
+
+
+_RULE_FIX = "correct the rule in the pipeline file, and restart apply"
+
+
+def _check_ruled(table: TableSchema, target: TargetTable, types: dict[str, str], rules: TypeRules) -> None:
+    """Refuse a rule that came after its column: nobody else would say that it has no effect."""
+    for column in table.columns:
+        found = target.column(column.name)
+        if found is None or found.generated or column.name not in types or rules.wanted(table, column) is None:
+            continue
+        if not _fits(found, types[column.name]):
+            name, wanted = quote(column.name), types[column.name]
+            raise Blocked(
+                f"a rule of `types:` says {wanted} for column {column.name}, which is {found.type} in the target",
+                f"ALTER TABLE {quote(target.namespace, target.name)} ALTER COLUMN {name} TYPE {wanted} "
+                f"USING {name}::text::{wanted}; or drop the rule. ferryman goes on by itself",
+            )
+
+
+def _fits(found: TargetColumn, wanted: str) -> bool:
+    there, asked = parse(found.type), parse(wanted)
+    return there == asked or type_width.widens(there, asked) or type_width.widens(asked, there)
 
 
 def _run(session: Session, table: TableSchema, statements: list[str]) -> None:

@@ -27,6 +27,7 @@ from runtime import failpoints, metrics, postgres
 from runtime.errors import Unreachable
 from runtime.policy import Pause
 from runtime.postgres import Reaction
+from runtime.settings_types import NO_RULES
 from schemas.errors import ContractError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from apply.session import Session
     from apply.work import Work
     from runtime.settings import RetryConfig
+    from runtime.settings_types import TypeRules
 
 _log = structlog.get_logger()
 
@@ -62,6 +64,7 @@ class Parts:
     open_session: Callable[[], Session]
     policy: Policy
     retry: RetryConfig
+    rules: TypeRules = NO_RULES
 
 
 class Loop:
@@ -195,7 +198,7 @@ class Loop:
         session = work.session or self._session
         started = time.monotonic()
         try:
-            Transaction(session, work, self._parts.policy).apply(batch)
+            Transaction(session, work, self._parts.policy, self._parts.rules).apply(batch)
         except Fenced:
             session.rollback()
             self._parts.ownership.lost(work)

@@ -86,6 +86,7 @@ def _wire(
             raise kafka.unavailable(error, brokers) from None
 
     reader = EventReader(SchemaReader(brokers, name).get, row_path.fewest_rows())
-    loop = Loop(Parts(consumer, ownership, reader, follow, open_session, settings.evolution, pipeline.retry))
+    parts = Parts(consumer, ownership, reader, follow, open_session, settings.evolution, pipeline.retry, pipeline.types)
+    loop = Loop(parts)
     resources.callback(loop.close)
     return loop

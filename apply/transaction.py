@@ -17,12 +17,14 @@ from apply.sql import Statements
 from apply.steps import Plan, Truncate
 from apply.writer import Writer
 from runtime import failpoints, postgres
+from runtime.settings_types import NO_RULES
 from schemas.received import Received
 
 if TYPE_CHECKING:
     from apply.partition import Batch
     from apply.session import Session
     from apply.work import Work
+    from runtime.settings_types import TypeRules
     from schemas.columnar.received import AnyReceived
     from schemas.table import TableSchema
 
@@ -49,11 +51,11 @@ class Transaction:
     """Applies batches of one partition through a session.
 
     A batch that is not complete leaves the transaction open, and the next one goes on in it. ``policy`` is
-    apply.evolution.
+    apply.evolution, ``rules`` are the pipeline's ``types``.
     """
 
-    def __init__(self, session: Session, work: Work, policy: evolution.Policy) -> None:
-        self._session, self._work, self._policy = session, work, policy
+    def __init__(self, session: Session, work: Work, policy: evolution.Policy, rules: TypeRules = NO_RULES) -> None:
+        self._session, self._work, self._policy, self._rules = session, work, policy, rules
         self._made = False
 
     def apply(self, batch: Batch) -> None:
@@ -112,7 +114,7 @@ class Transaction:
             return known[1]  # type: ignore[no-any-return]  # what is put in below
         recorded = state.read(self._session, self._work.place.pipeline, self._work.table)
         applied = recorded.columns if recorded is not None and not opening else frozenset()
-        layout = evolution.ensure(self._session, table, self._policy, applied)
+        layout = evolution.ensure(self._session, table, self._policy, applied, self._rules)
         self._made = self._made or layout.created
         # Only this transaction may take the table for empty because it made it.
         self._session.known[name] = (table, Statements(replace(layout, created=False)))

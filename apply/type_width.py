@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final, NamedTuple
+from typing import Final
 
-_SPELLING: Final = re.compile(r"([^()\[\]]+?)\s*(?:\(([\d\s,-]+)\))?(\s[^()\[\]]*)?((?:\[\])*)")
+from runtime.type_names import TypeName
+
 _INTEGERS: Final = {"smallint": 5, "integer": 10, "bigint": 19}
 _LENGTHS: Final = frozenset({"character varying", "bit varying"})
 _PRECISIONS: Final = frozenset(
@@ -19,23 +19,6 @@ _PRECISIONS: Final = frozenset(
 )
 #: Fractional digits of seconds when none are given.
 _MICROSECONDS: Final = 6
-
-
-class TypeName(NamedTuple):
-    """A type's name without its modifiers, and the modifiers."""
-
-    base: str
-    modifiers: tuple[int, ...] = ()
-
-
-def parse(spelling: str) -> TypeName:
-    """Return the parts of a type as PostgreSQL's ``format_type`` spells it (``timestamp(3) without time zone``)."""
-    found = _SPELLING.fullmatch(spelling.strip())
-    if found is None:
-        return TypeName(spelling)
-    name, modifiers, rest, array = found.groups()
-    numbers = tuple(int(n) for n in modifiers.split(",")) if modifiers else ()
-    return TypeName(f"{name}{rest or ''}{array}", numbers)
 
 
 def widens(current: TypeName, wanted: TypeName) -> bool:

@@ -3,7 +3,7 @@
 import re
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from runtime.settings import ApplyConfig, CaptureConfig, CommandsConfig, RetryCo
 from runtime.settings_database import MYSQL_KINDS, Owned, SnapshotConfig, SourceConfig, TargetConfig
 from runtime.settings_kafka import KafkaConfig
 from runtime.settings_section import Section
+from runtime.settings_types import NO_RULES, TypeRules
 
 __all__ = [
     "SECTIONS",
@@ -31,6 +32,7 @@ __all__ = [
     "SourceConfig",
     "TargetConfig",
     "TopicsConfig",
+    "TypeRules",
     "load",
 ]
 
@@ -61,6 +63,10 @@ class Pipeline(Section):
     tables: Selection
     """Which tables are carried: a list of entries with include, exclude or both; an exclude beats every include."""
 
+    types: TypeRules = NO_RULES
+    """Which columns get another type in the target than the source's own: a list of rules, of which the first counts
+    that matches."""
+
     topics: TopicsConfig = TopicsConfig()
     """The topics that ferryman makes."""
 
@@ -85,6 +91,17 @@ class Pipeline(Section):
         if not isinstance(source, dict) or not isinstance(name, str) or not _PIPELINE.fullmatch(name):
             return data
         return data | {"source": source | _owned(source, name)}
+
+    @model_validator(mode="after")
+    def _check_types(self) -> Self:
+        """Refuse rules that would have no effect."""
+        if self.types.root and self.apply.evolution == "ignore":
+            raise fault("types: apply.evolution is ignore, so no column is made", "remove types:, or use evolve")
+        if self.source is not None and self.source.type in MYSQL_KINDS:
+            faults = [f"types[{i}].from: {why}" for i, why in self.types.foreign_to_mysql()]
+            if faults:
+                raise fault("; ".join(faults), "name the type alone (tinyint, bigint unsigned), and columns: with it")
+        return self
 
     @field_validator("mode", mode="after")
     @classmethod

@@ -12,6 +12,9 @@ _PIECE = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^".\s]+)|(?P<dot>\.)
 #: What :func:`parse` says to do.
 SPELLING: Final = 'write <schema>.<table>, with * and ? as wildcards and odd names in double quotes: public."Odd Name"'
 
+#: The same of :func:`parse_column`.
+COLUMN_SPELLING: Final = "write <schema>.<table>.<column>, with * and ? as wildcards: shop.*.is_*"
+
 
 @dataclass(frozen=True)
 class TablePattern:
@@ -30,8 +33,34 @@ class TablePattern:
         return bool(self.namespace.fullmatch(namespace) and self.name.fullmatch(name))
 
 
+@dataclass(frozen=True)
+class ColumnPattern:
+    """A pattern ``<schema>.<table>.<column>``; compares like :class:`TablePattern`."""
+
+    text: str
+    namespace: re.Pattern[str]
+    name: re.Pattern[str]
+    column: re.Pattern[str]
+
+    def matches(self, namespace: str, name: str, column: str) -> bool:
+        """Whether a column is meant."""
+        of_table = self.namespace.fullmatch(namespace) and self.name.fullmatch(name)
+        return bool(of_table and self.column.fullmatch(column))
+
+
 def parse(text: str) -> TablePattern:
     """Return the pattern of a text; raises ValueError, saying why, unless it is exactly two parts."""
+    parts = _parts(text, 2, "<schema>.<table>")
+    return TablePattern(text, _literal(parts[0]), _regex(parts[0]), _regex(parts[1]))
+
+
+def parse_column(text: str) -> ColumnPattern:
+    """Return the pattern of a text; raises ValueError, saying why, unless it is exactly three parts."""
+    parts = _parts(text, 3, "<schema>.<table>.<column>")
+    return ColumnPattern(text, *map(_regex, parts))
+
+
+def _parts(text: str, count: int, spelling: str) -> list[list[re.Match[str]]]:
     parts: list[list[re.Match[str]]] = [[]]
     start = 0
     while start < len(text):
@@ -43,9 +72,9 @@ def parse(text: str) -> TablePattern:
         else:
             parts[-1].append(piece)
         start = piece.end()
-    if len(parts) != 2 or not all(parts):
-        raise ValueError(f"{text!r} is not <schema>.<table>")
-    return TablePattern(text, _literal(parts[0]), _regex(parts[0]), _regex(parts[1]))
+    if len(parts) != count or not all(parts):
+        raise ValueError(f"{text!r} is not {spelling}")
+    return parts
 
 
 def _literal(pieces: list[re.Match[str]]) -> str | None:

@@ -46,6 +46,9 @@ tables:  # * and ? are wildcards, odd names stand in double quotes: public."Odd 
 {include}
   # - exclude: public.audit_*
 
+# types:  # other types in the target than the source's own; docs/type-map.md has which are admitted
+#   - {{from: {type_from}, to: {type_to}}}
+
 # topics:
 #   retention: unlimited  # or 30d: a target can be rebuilt only from what is still there
 #   replication_factor: 3
@@ -58,6 +61,9 @@ _OWN = {
     "mysql": "server_id: 4711  # capture's number among the server's replicas; derived from the pipeline's name",
 }
 _OWN["mariadb"] = _OWN["mysql"]
+#: A rule for types that people may want of each kind of source.
+_RULES = {"postgresql": ("json", "jsonb"), "mysql": ("bigint unsigned", "bigint")}
+_RULES["mariadb"] = _RULES["mysql"]
 
 
 @dataclass(slots=True)
@@ -133,6 +139,8 @@ def render(path: Path, answers: Answers) -> str:
         pipeline=_scalar(answers.pipeline),
         kafka=_scalar(answers.kafka),
         type=_scalar(answers.type),
+        type_from=_RULES.get(answers.type, _RULES["postgresql"])[0],
+        type_to=_RULES.get(answers.type, _RULES["postgresql"])[1],
         own=_OWN.get(answers.type, _OWN["postgresql"]),
         source_url=_scalar(answers.source_url),
         target_url=_scalar(answers.target_url),

@@ -54,7 +54,8 @@ class Queries:
         self._whole = _name(place.namespace, place.name)
         self._table = ("" if place.partitioned else "ONLY ") + self._whole
         self._names, self._key_names = plan.columns, plan.key
-        self._row = _record(plan.columns)
+        self._forms = dict(place.forms)
+        self._row = f"ROW({', '.join(map(self._value, plan.columns))})::text"
         self._key = tuple(_column(name) for name in plan.key)
         self._key_record = _record(plan.key)
 
@@ -103,7 +104,7 @@ class Queries:
     def copy_out(self, ids: list[tuple[str, ...]]) -> Statement:
         """Copy the rows of these ids out, as COPY text of the compared columns."""
         where, parameters = self._among(ids)
-        columns = ", ".join(self._columns("t."))
+        columns = ", ".join(map(self._value, self._names))
         return Statement(f"COPY (SELECT {columns} FROM {self._table} t WHERE {where}) TO STDOUT", parameters)
 
     def copy_in(self, stage: str | None) -> Statement:
@@ -172,8 +173,13 @@ class Queries:
     def _casts(self) -> list[str]:
         return [f"%s::{_name(*kind)}" for kind in self._place.key_types]
 
-    def _columns(self, prefix: str = "") -> list[str]:
-        return [prefix + _name(name) for name in self._names]
+    def _columns(self) -> list[str]:
+        return [_name(name) for name in self._names]
+
+    def _value(self, name: str) -> str:
+        """Return the SQL of a column's value in the form that both sides write."""
+        form = self._forms.get(name)
+        return _column(name) if form is None else form.replace("{c}", _column(name))
 
     def _among(self, ids: list[tuple[str, ...]]) -> tuple[str, tuple[object, ...]]:
         """Return the condition that finds these ids: by the key's index, or by the hashes of every row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -45,12 +45,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one side of a comparison lies: a table, and the types of its key columns there."""
+    """Where one side of a comparison lies: a table, and the types of its key columns there.
+
+    ``forms`` has, by column, the SQL (``{c}``: the column) for values that the other side writes in another form.
+    """
 
     namespace: str
     name: str
     partitioned: bool
     key_types: tuple[tuple[str, str], ...]
+    forms: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def plan(source: Shape, target: Shape, *, keyless: bool, same_hash: bool) -> Pla
         raise Incompatible(f"the target has no column {', '.join(missing)}")
     key = source.keys[0] if source.keys and not keyless else ()
     return Plan(
-        _place(source, key),
+        replace(_place(source, key), forms=_forms(source, target)),
         _place(target, key),
         tuple(c.name for c in source.columns),
         key,
@@ -118,6 +122,42 @@ def plan(source: Shape, target: Shape, *, keyless: bool, same_hash: bool) -> Pla
 def range_rows(row_bytes: int) -> int:
     """Return how many rows of about this size make a range."""
     return max(_FEWEST_RANGE_ROWS, min(_MOST_RANGE_ROWS, _RANGE_BYTES // max(1, row_bytes)))
+
+
+def _forms(source: Shape, target: Shape) -> tuple[tuple[str, str], ...]:
+    pairs = [(ours, target.column(ours.name)) for ours in source.columns]
+    found = [(ours.name, _form(ours.type, theirs.type)) for ours, theirs in pairs if theirs is not None]
+    return tuple((name, form) for name, form in found if form is not None)
+
+
+def _form(ours: tuple[str, str], theirs: tuple[str, str]) -> str | None:
+    """Return how a column of one type is written as one of another, where a rule of ``types`` has made it that."""
+    if ours == theirs or {ours[0], theirs[0]} != {"pg_catalog"}:
+        return None
+    exact = _EXACT.get((ours[1], theirs[1]))
+    if exact is None and theirs[1] in _READ_ANEW:
+        return f"{{c}}::text::{theirs[1]}"
+    return exact
+
+
+_IN_UTC: Final = "{c} AT TIME ZONE 'UTC'"
+#: Another number than 0 and 1 is shown as it is: it is no truth value, and must not end the comparison.
+_TRUTH: Final = "CASE {c}::text WHEN '0' THEN 'f' WHEN '1' THEN 't' ELSE {c}::text END"
+#: As apply writes it: all six digits of a fraction, or none.
+_TIME_AS_TEXT: Final = (
+    "CASE WHEN isfinite({c}) AND extract(year FROM {c}) BETWEEN 1 AND 9999 AND date_trunc('second', {c}) <> {c} "
+    "THEN to_char({c}, 'YYYY-MM-DD HH24:MI:SS.US') ELSE {c}::text END"
+)
+#: By types of source and target: only where the text of a value is not the same in both.
+_EXACT: Final = {
+    **{(number, "bool"): _TRUTH for number in ("int2", "int4", "int8", "bit")},
+    **{("timestamp", text): _TIME_AS_TEXT for text in ("text", "varchar")},
+    ("timestamp", "timestamptz"): _IN_UTC,
+    ("timestamptz", "timestamp"): _IN_UTC,
+    ("float4", "float8"): "{c}::float8",
+}
+#: Types that have a spelling of their own, whatever text they were read from.
+_READ_ANEW: Final = frozenset({"jsonb", "uuid", "inet"})
 
 
 def _place(shape: Shape, key: tuple[str, ...]) -> Place:

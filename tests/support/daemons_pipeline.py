@@ -25,7 +25,7 @@ from tests.support import contents, links
 from tests.support.daemons import FERRYMAN, Daemon, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from schemas.positions import Positions
@@ -77,6 +77,8 @@ class Pipeline:
         target: str,
         proxies: Mapping[str, Proxy] | None = None,
         /,
+        *,
+        types: Sequence[Mapping[str, Any]] = (),
         **settings: dict[str, Any],
     ) -> None:
         self.folder, self.name, self.source, self.target = folder, name, source, target
@@ -93,6 +95,7 @@ class Pipeline:
             "capture": SETTINGS["capture"] | settings.get("capture", {}),
             "apply": SETTINGS["apply"] | settings.get("apply", {}),
             "retry": SETTINGS["retry"],
+            "types": [dict(rule) for rule in types],
             "tables": [{"include": "public.*" if kind == "postgresql" else f"{urlsplit(source).path[1:]}.*"}],
         }
         self.file = self._write(name, document)

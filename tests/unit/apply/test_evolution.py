@@ -5,7 +5,8 @@ import pytest
 from apply.errors import Blocked
 from apply.evolution import alter, create, layout
 from apply.layout import TargetColumn, TargetTable
-from apply.type_width import TypeName, parse, widens
+from apply.type_width import widens
+from runtime.type_names import TypeName, parse
 from schemas.table import Column, Kind, TableSchema, ValueType
 
 TEXT = ValueType(Kind.STRING)
