@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 from psycopg import errors
@@ -18,6 +18,10 @@ from apply.errors import Fenced
 from runtime import failpoints, postgres
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg import Cursor
+
     from apply.session import Session
 
 _log = structlog.get_logger()
@@ -44,7 +48,7 @@ _HOLDERS: Final = """
 SELECT pid, pg_terminate_backend(pid) FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND objsubid = 1
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND (classid::bigint << 32 | objid::bigint) = %s"""
+  AND (classid::bigint << 32 | objid::bigint) = ANY (%s::bigint[])"""
 
 
 class Place(NamedTuple):
@@ -76,20 +80,21 @@ class Checkpoint(NamedTuple):
     epoch: int
 
 
-def take_over(session: Session, place: Place, owner: str, topic_id: str, patience_s: float) -> Checkpoint:
-    """Become the owner of a partition and return where it stands.
+def take_over(session: Session, owner: str, places: Mapping[Place, str], patience_s: float) -> dict[Place, Checkpoint]:
+    """Become the owner of partitions, all in one transaction, and return where each stands.
 
-    ``topic_id`` is recorded for a partition never seen before; otherwise the one recorded earlier is returned. An
-    owner that was replaced while its transaction is open (a process that was stopped) loses its session.
+    ``places`` has the id of each one's topic: it is recorded for a partition never seen before; otherwise the one
+    recorded earlier is returned. An owner that was replaced while its transaction is open (a process that was stopped)
+    loses its session.
     """
     try:
-        found = _take_over(session, place, owner, topic_id, patience_s)
+        found = _take_over(session, owner, places, patience_s)
     except errors.LockNotAvailable:
         session.rollback()
-        ended = session.execute(_HOLDERS, (place.lock,)).fetchall()
+        ended = session.execute(_HOLDERS, ([place.lock for place in places],)).fetchall()
         session.commit()
-        _log.warning("partition.old_owner_ended", topic=place.topic, partition=place.partition, sessions=len(ended))
-        found = _take_over(session, place, owner, topic_id, patience_s)
+        _log.warning("partition.old_owner_ended", partitions=len(places), sessions=len(ended))
+        found = _take_over(session, owner, places, patience_s)
     failpoints.hit("apply.takeover")
     return found
 
@@ -114,11 +119,19 @@ def save(session: Session, place: Place, checkpoint: Checkpoint, committed_us: i
     session.execute(_SAVE, (*values, *place, checkpoint.epoch))
 
 
-def _take_over(session: Session, place: Place, owner: str, topic_id: str, patience_s: float) -> Checkpoint:
-    session.execute("SELECT set_config('lock_timeout', %s, true)", (postgres.duration(patience_s),))
-    session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
-    row = session.execute(_TAKE_OVER, (*place, topic_id, owner)).fetchone()
-    session.commit()
+def _take_over(session: Session, owner: str, places: Mapping[Place, str], patience_s: float) -> dict[Place, Checkpoint]:
+    with session.together():
+        session.execute("SELECT set_config('lock_timeout', %s, true)", (postgres.duration(patience_s),))
+        taken = {}
+        for place, topic_id in places.items():
+            session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+            taken[place] = session.execute(_TAKE_OVER, (*place, topic_id, owner))
+        session.commit()
+    return {place: _checkpoint(cursor) for place, cursor in taken.items()}
+
+
+def _checkpoint(taken: Cursor[Any]) -> Checkpoint:
+    row = taken.fetchone()
     if row is None:
         raise AssertionError("an upsert that returns no row")
     return Checkpoint(*row)

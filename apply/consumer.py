@@ -102,16 +102,19 @@ class TopicConsumer:
             self._sort([first, *rest], found)
         return found
 
-    def start(self, partition: PartitionId, offset: int, leader_epoch: int | None) -> None:
-        """Read a partition of ours from an offset on. ``leader_epoch``: of the message before it (KIP-320)."""
-        self.stop(partition)
-        place = TopicPartition(*partition, offset)
-        if leader_epoch is not None and leader_epoch >= 0:
-            place = TopicPartition(*partition, offset, leader_epoch=leader_epoch)
-        self._consumer.incremental_assign([place])
-        self._reading.add(partition)
+    def start(self, places: Iterable[tuple[PartitionId, int, int | None]]) -> None:
+        """Read partitions of ours, each from an offset on, with the leader epoch of the message before it (KIP-320)."""
+        started = []
+        for partition, offset, leader_epoch in places:
+            self.stop(partition)
+            place = TopicPartition(*partition, offset)
+            if leader_epoch is not None and leader_epoch >= 0:
+                place = TopicPartition(*partition, offset, leader_epoch=leader_epoch)
+            started.append(place)
+            self._reading.add(partition)
+        self._consumer.incremental_assign(started)
         if self._holding:
-            self._consumer.pause([place])
+            self._consumer.pause(started)
 
     def stop(self, partition: PartitionId) -> None:
         """Read no more of a partition; it stays ours."""

@@ -102,6 +102,8 @@ class Loop:
 
     def _apply_all(self, *, spill: bool) -> None:
         for partition, work in list(self._works.items()):
+            if work.at_rest:
+                continue
             while (batch := self._next(work, spill=spill)) is not None:
                 if not self._apply(partition, work, batch):
                     break

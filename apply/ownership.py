@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -18,12 +18,16 @@ from runtime import metrics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from apply.checkpoint import Checkpoint
     from apply.consumer import PartitionId, TopicConsumer
     from apply.session import Session
     from runtime.settings import ApplyConfig, RetryConfig
     from schemas.positions import Positions
 
 _log = structlog.get_logger()
+
+#: Partitions that are taken over in one transaction.
+_AT_ONCE: Final = 100
 
 
 class Ownership:
@@ -77,13 +81,17 @@ class Ownership:
         now = time.monotonic()
         new = [work for work in self.works.values() if work.checkpoint is None and work.retry_at <= now]
         ids = self._topic_ids(sorted({work.place.topic for work in new})) if new else {}
+        there = []
         for work in new:
-            topic_id = ids.get(work.place.topic)
-            if topic_id is None:
+            if work.place.topic in ids:
+                work.topic_id = ids[work.place.topic]
+                there.append(work)
+            else:
                 work.retry_at = now + self._settings.look_seconds / 2
                 self.gone(session, work.place.topic)
-            else:
-                self._take_over(session, work, topic_id)
+        there.sort(key=lambda work: work.place)  # two replicas must not wait for each other
+        for first in range(0, len(there), _AT_ONCE):
+            self._take_over(session, there[first : first + _AT_ONCE])
 
     def check_topics(self) -> None:
         """Now and then compare the topics' ids; one that is gone or made anew must be taken over again.
@@ -103,13 +111,15 @@ class Ownership:
 
     def start(self, consumer: TopicConsumer) -> None:
         """Begin to read what was taken over, and what must be read from another place than so far."""
-        now = time.monotonic()
+        now, places = time.monotonic(), []
         for partition, work in self.works.items():
             if work.blocked and work.retry_at <= now:
                 work.unblock()
             if work.checkpoint is not None and not work.started:
-                consumer.start(partition, work.waiting.position, work.checkpoint.leader_epoch)
+                places.append((partition, work.waiting.position, work.checkpoint.leader_epoch))
                 work.started = True
+        if places:
+            consumer.start(places)
 
     def note_loaded(self, session: Session) -> None:
         """Record the tables whose snapshot turned out to be complete in the target."""
@@ -153,16 +163,18 @@ class Ownership:
             _log.error("table.needs_resync", table=name, reason=halt.reason)
         session.commit()
 
-    def _take_over(self, session: Session, work: Work, topic_id: str) -> None:
-        work.topic_id = topic_id
-        work.checkpoint = checkpoint.take_over(
-            session, work.place, self._owner, topic_id, self._settings.takeover_seconds
-        )
-        recorded = state.read(session, self._pipeline, work.table)
+    def _take_over(self, session: Session, works: list[Work]) -> None:
+        """Become the owner of partitions, whose topics have the ids noted, and begin at their checkpoints."""
+        places = {work.place: work.topic_id for work in works}
+        found = checkpoint.take_over(session, self._owner, places, self._settings.takeover_seconds)
+        recorded = state.states(session, self._pipeline, [work.table for work in works])
         session.commit()
-        known = work.checkpoint
-        recreated = known.topic_id != topic_id
-        work.state = recorded.state if recorded is not None else ""
+        for work in works:
+            self._begin(session, work, found[work.place], recorded.get(work.table, ""))
+
+    def _begin(self, session: Session, work: Work, known: Checkpoint, recorded: str) -> None:
+        recreated = known.topic_id != work.topic_id
+        work.checkpoint, work.state = known, recorded
         awaiting = recreated or work.state == "needs_resync"
         work.partition = Partition(0 if recreated else known.next_offset, known.order_key, awaiting=awaiting)
         work.partition.saved = known.next_offset

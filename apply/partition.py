@@ -71,6 +71,11 @@ class Partition:
         """Count the events that wait."""
         return sum(map(len, self._waiting))
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether :meth:`take` has nothing to give: nothing waits, and the checkpoint stands where reading does."""
+        return not self._waiting and self.position <= self.saved
+
     def note_loaded(self, order: bytes | None) -> None:
         """Capture says that the snapshot is complete at this order key (None: it is not).
 

@@ -40,6 +40,8 @@ WHERE pipeline = %s AND "table" = %s AND state = 'loading'"""
 _READ: Final = """
 SELECT state, made_by_ferryman, columns FROM ferryman.table_state WHERE pipeline = %s AND "table" = %s"""
 
+_STATES: Final = 'SELECT "table", state FROM ferryman.table_state WHERE pipeline = %s AND "table" = ANY (%s)'
+
 
 @dataclass(slots=True)
 class Tally:
@@ -114,6 +116,11 @@ def read(session: Session, pipeline: str, table: str) -> Recorded | None:
     """Return what is recorded of a table, or None if it was never seen."""
     row = session.execute(_READ, (pipeline, table)).fetchone()
     return None if row is None else Recorded(row[0], row[1], frozenset(row[2] or ()))
+
+
+def states(session: Session, pipeline: str, tables: list[str]) -> dict[str, str]:
+    """Return the states of those of these tables that were ever seen, by name."""
+    return dict(session.execute(_STATES, (pipeline, tables)).fetchall())
 
 
 def applied(session: Session, place: Place, table: str, done: Applied) -> None:

@@ -62,6 +62,11 @@ class Work:
         """What takes in the messages that are read now."""
         return self.scout if self.blocked and self.scout is not None else self.partition
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is nothing to be applied, and nothing that stands in the way."""
+        return self.poison is None and self.partition.at_rest
+
     def fresh(self, messages: Messages) -> Messages:
         """Return the messages to decode; those before the place that was asked for are of an earlier fetch."""
         return messages.since(self.waiting.position)

@@ -52,7 +52,7 @@ class Owner:
     def __init__(self, session: Session, name: str = "one", batch_rows: int = 1000) -> None:
         self.session = session
         self.work = Work(PLACE, "public.t", batch_rows, "topic id")
-        self.work.checkpoint = take_over(session, PLACE, name, "topic id", 0.2)
+        self.work.checkpoint = take_over(session, name, {PLACE: "topic id"}, 0.2)[PLACE]
         self.partition = self.work.partition = Partition(
             self.work.checkpoint.next_offset, self.work.checkpoint.order_key
         )

@@ -31,8 +31,7 @@ class Member:
         while {partition.topic for partition in self.mine} != set(topics):
             assert time.monotonic() < deadline, self.mine
             self.consumer.poll(0.02)
-            for partition in self.mine - self.consumer._reading:
-                self.consumer.start(partition, 0, None)
+            self.consumer.start([(partition, 0, None) for partition in self.mine - self.consumer._reading])
 
 
 @contextmanager

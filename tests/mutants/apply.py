@@ -115,7 +115,7 @@ APPLY: Final = (
     Mutant(
         "a topic made anew is taken for the old one",
         "apply/ownership.py",
-        "recreated = known.topic_id != topic_id",
+        "recreated = known.topic_id != work.topic_id",
         "recreated = False",
         f"{_FLOW}test_a_topic_made_anew_is_not_taken_for_the_old_one",
     ),
