@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from capture.tables import TableState
-from schemas.naming import table_topic
+from schemas.naming import TakenTopics, table_topic
 from schemas.positions import Phase, TableRecord
 
 if TYPE_CHECKING:
@@ -27,19 +27,20 @@ class Discovery:
 
     def fold(self, found: Sequence[FoundTable]) -> None:
         """Take in what the catalog shows now: new, changed, unfit, mended and vanished tables."""
+        taken = TakenTopics(state.record.topic for state in self._engine.tables.values())
         for table in found:
             state = self._engine.tables.get(table.name)
             if state is None:
-                self._add(table)
+                self._add(table, taken)
             else:
                 self._update(state, table)
         present = {table.name for table in found}
         for name in [n for n in self._engine.tables if n not in present]:
             self._remove(name)
 
-    def _add(self, table: FoundTable) -> None:
-        taken = {s.record.topic for s in self._engine.tables.values()}
+    def _add(self, table: FoundTable, taken: TakenTopics) -> None:
         topic = table_topic(self._prefix, table.namespace, table.table, taken)
+        taken.add(topic)
         record = TableRecord(
             run=self._run, table=table.name, topic=topic, keyless=table.keyless, identity=table.identity
         )

@@ -7,11 +7,11 @@ refer to docs/snapshot-merge.md.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from capture.snapshot.load import Load
+from capture.snapshot.load import Load, note_settled
 from capture.snapshot.numbering import Numbering
 from capture.snapshot.overlay import Overlay
 from capture.snapshot.settle import settle
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
     from capture.snapshot.numbering import Standing
     from capture.snapshot.workers import Outcome, Pool
-    from capture.source import Batch, Source
+    from capture.source import Batch, Mark, Source
     from capture.tables import TableState
     from schemas.block import Transaction
     from schemas.columnar.block import AnyBlock
+    from schemas.table import TableSchema
 
 log = structlog.get_logger()
+
+#: Tables that are not loaded yet.
+_MOVING: Final = (Phase.PENDING, Phase.SNAPSHOTTING)
 
 #: Events of a loading table that are tracked, some 100 MB of them.
 EVENTS_TRACKED = 200_000
@@ -66,17 +70,17 @@ class Engine:
                 state.load = Load.begin(state.record, fence, self._spool)
         self.settle()
 
-    def settle(self) -> None:
-        """Tables were added, removed or requested: note where their snapshots may open, after all of it."""
+    def settle(self) -> list[TableState]:
+        """Tables were added, removed or requested: note where snapshots may open, after all of it; return those."""
         self._by_name = {(s.found.namespace, s.found.table): s for s in self.tables.values() if s.found is not None}
         waiting = [s for s in self.tables.values() if s.record.phase is Phase.PENDING and s.floor is None and s.found]
         for state in waiting:
             state.version = self._source.schema(state.found) if state.found else None
             self._source.keep_alive()
-        if waiting:
-            floor = self._source.now()
-            for state in waiting:
-                state.floor = floor
+        floor = self._source.now() if waiting else None
+        for state in waiting:
+            state.floor = floor
+        return waiting
 
     def resync(self, name: str, reason: str) -> None:
         """Ask for a new snapshot of a table; :meth:`settle` must follow."""
@@ -105,7 +109,7 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether any snapshot is under way or waiting to open."""
-        return any(s.record.phase in (Phase.PENDING, Phase.SNAPSHOTTING) for s in self.tables.values())
+        return any(state.record.phase in _MOVING for state in self.tables.values())
 
     # --- the stream ------------------------------------------------------------------------------------------------
 
@@ -156,15 +160,14 @@ class Engine:
 
     def advance(self) -> Iterator[AnyBlock]:
         """Open, ask, publish chunks, finish: whatever can go on now. Only between two transactions (rule 8)."""
-        for state in list(self.tables.values()):
-            if self._may_open(state):
-                yield from self._open(state)
+        moving = [state for state in self.tables.values() if state.record.phase in _MOVING]
+        yield from self._open_all([state for state in moving if self._may_open(state)])
         self._collect()
-        for state in list(self.tables.values()):
+        for state in moving:
             if state.load is not None:
                 yield from self._land(state, state.load)
                 self._finish(state)
-        self._ask()
+        self._ask([state for state in moving if state.load is not None])
 
     def _may_open(self, state: TableState) -> bool:
         """Rule 10: the request is saved, and the stream is past a place read after the request and after this start."""
@@ -175,47 +178,57 @@ class Engine:
             and self._source.passed(state.floor)
         )
 
-    def _open(self, state: TableState) -> Iterator[AnyBlock]:
-        failpoints.hit("capture.before_open")
-        schema = self._source.schema(state.found) if state.found else None
-        if schema is None:
-            return
-        if schema != state.version:
-            # Altered since the floor was taken: the stream may still bring the version before, which must not follow.
-            state.version, state.floor = schema, self._source.now()
-            return
+    def _open_all(self, states: list[TableState]) -> Iterator[AnyBlock]:
+        """Open what may open. One fence serves all: the stream stands still meanwhile (rule 3)."""
+        fence: Mark | None = None
+        for state in states:
+            failpoints.hit("capture.before_open")
+            schema = self._source.schema(state.found) if state.found else None
+            if schema is None:
+                continue
+            if schema != state.version:
+                # Altered since the floor was taken: the stream may still bring the version before.
+                state.version, state.floor = schema, self._source.now()
+                continue
+            fence = fence or self._source.fence()
+            yield from self._open(state, schema, fence)
+
+    def _open(self, state: TableState, schema: TableSchema, fence: Mark) -> Iterator[AnyBlock]:
         yield self._sent(state, self._numbering.block(schema, [None], Op.TRUNCATE, Origin.OPENING))
         state.change(phase=Phase.SNAPSHOTTING, reason=None, fix=None, started_ms=_now_ms())
-        state.load = Load.begin(state.record, self._source.fence(), self._spool)
+        state.load = Load.begin(state.record, fence, self._spool)
         failpoints.hit("capture.opened")
         log.info("snapshot.opened", table=state.record.table, generation=state.record.generation)
 
     # --- chunks ----------------------------------------------------------------------------------------------------
 
-    def _ask(self) -> None:
-        for state in self.tables.values():
-            load = state.load
-            if load is None or state.found is None:
-                continue
-            load.settled = load.settled or self._source.settled(load.fence)
-            if load.settled:
-                self._ask_for(state, load)
-            if self._room() <= 0:
+    def _ask(self, loading: list[TableState]) -> None:
+        room = self._room(loading)
+        if room > 0:
+            note_settled([state.load for state in loading if state.load is not None], self._source.settled)
+        for state in loading:
+            if room <= 0:
                 break
+            if state.load is not None and state.load.settled and state.found is not None:
+                room -= self._ask_for(state, state.load, room)
 
-    def _ask_for(self, state: TableState, load: Load) -> None:
+    def _ask_for(self, state: TableState, load: Load, room: int) -> int:
+        """Ask for so many chunks of a table at most; return for how many."""
         assert state.found is not None
         self._cut(state, load)
-        while self._room() > 0 and (asked := load.next()) is not None:
+        count = 0
+        while count < room and (asked := load.next()) is not None:
             ticket = self._pool.ask(
                 ChunkRequest(self._source.connection(), state.found, asked.plan, asked.index, asked.keys, self._spool)
             )
             load.asked(ticket, asked)
             self._tickets[ticket] = (state.record.table, load)
+            count += 1
+        return count
 
-    def _room(self) -> int:
+    def _room(self, loading: list[TableState]) -> int:
         """Return how many chunks may be asked for: those that wait for the stream lie on disk and count as out."""
-        return self._pool.free() - sum(len(s.load.landed) for s in self.tables.values() if s.load is not None)
+        return self._pool.free() - sum(len(s.load.landed) for s in loading if s.load is not None)
 
     def _cut(self, state: TableState, load: Load) -> None:
         """Plan the chunks: by the saved plan when there is one (a worker tells when it died)."""
@@ -233,6 +246,7 @@ class Engine:
         state.change(plan={"plan": plan, "chunks": chunks}, done=(), rows_done=0, rows_total=rows)
 
     def _collect(self) -> None:
+        ahead = False
         for ticket, outcome in self._pool.finished():
             name, load = self._tickets.pop(ticket, (None, None))
             state = self.tables.get(name) if name is not None else None
@@ -246,8 +260,9 @@ class Engine:
             else:
                 failpoints.hit("capture.chunk_read")
                 load.land(ticket, outcome)
-                if not self._source.passed(outcome.upto):
-                    self._source.now()
+                ahead = ahead or not self._source.passed(outcome.upto)
+        if ahead:
+            self._source.now()  # an idle stream must pass the chunks' places too
 
     def _failed(self, state: TableState, error: SourceError) -> None:
         if isinstance(error, SourceUnavailable):

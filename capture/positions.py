@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime import kafka, positions
 from schemas.naming import positions_topic
-from schemas.positions import Positions, StartRecord, StreamRecord, TableRecord, encode
+from schemas.positions import REMEMBERED, MemoryRecord, Positions, StartRecord, StreamRecord, TableRecord, apart, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,8 @@ class PositionsWriter:
         self._config, self._topics, self._pipeline = config, topics, pipeline
         self._topic = positions_topic(pipeline)
         self._producer = kafka.producer(config)
+        self._memory: dict[str, Any] | None = None
+        self._memories = 0
         self.run = 0
 
     def standing(self) -> Positions:
@@ -51,13 +53,26 @@ class PositionsWriter:
         self.run = self._append([start]) + 1
         standing, stale = self._standing()
         standing = standing.succeeded_by(self.run)
-        self._append(standing.records())
+        if standing.stream is not None:
+            self.save(standing.tables.values(), standing.stream)
+        else:
+            self._append(standing.tables.values())
         self._clean(stale)
         return standing
 
     def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None:
-        """Make the records durable, the stream's last; raises SaveFailed."""
-        self._append([*tables, stream])
+        """Make the records durable, the stream's last; raises SaveFailed.
+
+        What the source remembers goes with them only when it is not what was saved the last time.
+        """
+        content = stream.resume.get(REMEMBERED)
+        is_new = content is not None and content != self._memory
+        number = self._memories + is_new
+        stream, memory = apart(stream, number)
+        self._append([*tables, *([memory] if is_new and memory is not None else []), stream])
+        if is_new and self._memories:
+            self._clean([encode(MemoryRecord(self.run, self._memories, {}))[0]])
+        self._memory, self._memories = content, number
 
     def close(self) -> None:
         """Let go of the producer; everything saved is durable already."""

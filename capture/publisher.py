@@ -15,7 +15,7 @@ from schemas.avro import envelope_schema, key_schema
 from schemas.columnar.encode import ColumnEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from capture.source import Source
     from runtime.config import Pipeline
@@ -67,19 +67,22 @@ class Publisher:
         self._latest: dict[str, tuple[TableSchema, ColumnEncoder]] = {}
         self._breath = time.monotonic()
 
-    def ensure_topic(self, topic: str) -> None:
-        """Create a table's topic unless it is there or somebody else makes the topics; once for each run."""
-        if topic in self._topics:
-            return
+    def ensure_topics(self, topics: Iterable[str]) -> None:
+        """Create tables' topics unless they are there or somebody else makes the topics; once for each run."""
+        missing = [topic for topic in topics if topic not in self._topics]
         if self._pipeline.topics.create:
-            kafka.ensure_topic(
-                self._pipeline.kafka,
-                topic,
-                self._pipeline.topics.partitions,
-                self._pipeline.topics.replication_factor,
-                self._settings(),
-            )
-        self._topics.add(topic)
+            own = self._pipeline.topics
+            kafka.ensure_topics(self._pipeline.kafka, missing, own.partitions, own.replication_factor, self._settings())
+        self._topics.update(missing)
+
+    def announce(self, versions: Iterable[tuple[str, TableSchema]]) -> None:
+        """Store the schemas of table versions, by topic, before they are needed: many at once cost one wait."""
+        schemas = []
+        for topic, table in versions:
+            schemas.append((f"{topic}-value", envelope_schema(table, topic)))
+            if (key := key_schema(table, topic)) is not None:
+                schemas.append((f"{topic}-key", key))
+        self._schemas.register_all(schemas)
 
     def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block to the producer; waits while its queue is full. Raises DeliveryFailed or RowTooLarge."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -22,7 +22,7 @@ from schemas.order import OrderKey
 from schemas.positions import Phase, Positions, StreamRecord, TableRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from capture.snapshot.workers import Pool
@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from runtime.config import CaptureConfig, Pipeline
     from schemas.columnar.block import AnyBlock
     from schemas.control import ControlRecord
+    from schemas.table import TableSchema
 
 log = structlog.get_logger()
+
+#: Tables that go to the brokers with one request: to make a topic takes them some milliseconds.
+_AT_ONCE: Final = 100
 
 
 class Remembers(Protocol):
@@ -58,8 +62,11 @@ class Publishes(Protocol):
     rows: int
     reference_rows: int
 
-    def ensure_topic(self, topic: str) -> None:
-        """See to it that a table's topic is there."""
+    def ensure_topics(self, topics: Iterable[str]) -> None:
+        """See to it that tables' topics are there."""
+
+    def announce(self, versions: Iterable[tuple[str, TableSchema]]) -> None:
+        """Make table versions known, by topic, before their first block."""
 
     def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block over, to be delivered in order; raises DeliveryFailed."""
@@ -224,13 +231,15 @@ class Run:
         """Fold the catalog's tables into the engine's, let the log carry them, and settle where they may open."""
         found = self.source.tables()
         self._discovery.fold(found)
-        for state in self.engine.tables.values():
-            # Before the record that names it is saved: apply subscribes as soon as it reads the record.
-            self.publisher.ensure_topic(state.record.topic)
+        # Before the records that name them are saved: apply subscribes as soon as it reads a record.
+        for states in _in_groups(list(self.engine.tables.values())):
+            self.publisher.ensure_topics([state.record.topic for state in states])
             self.source.keep_alive()
         if self.source.publish([table for table in found if table.reason is None]):
             log.info("publication.changed", tables=len(found))
-        self.engine.settle()
+        for states in _in_groups(self.engine.settle()):
+            self.publisher.announce([(state.record.topic, state.version) for state in states if state.version])
+            self.source.keep_alive()
         self._discovered_at = time.monotonic()
         metrics.CAPTURE_LAG_BYTES.set(self.source.lag_bytes() or 0)
         metrics.CAPTURE_RETAINED_BYTES.set(self.source.retained_bytes() or 0)
@@ -276,3 +285,9 @@ class Run:
 
 def _resume(stream: StreamRecord | None) -> dict[str, Any] | None:
     return stream.resume if stream is not None else None
+
+
+def _in_groups(states: list[TableState]) -> Iterator[list[TableState]]:
+    """Yield the tables in groups for which the brokers are asked at once."""
+    for first in range(0, len(states), _AT_ONCE):
+        yield states[first : first + _AT_ONCE]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 #: A place in the source's log; only the source compares two of them.
 Mark = dict[str, Any]
-#: Where the stream can be resumed with nothing lost; saved in the positions topic.
+#: Where the stream can be resumed with nothing lost; saved in the positions topic. What is large in it and seldom
+#: changes stands under :data:`schemas.positions.REMEMBERED`, so that it is saved only when it did.
 Resume = dict[str, Any]
 #: How a table is cut into chunks.
 Plan = dict[str, Any]

@@ -36,8 +36,9 @@ from runtime.kafka_errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from confluent_kafka.admin._metadata import TopicMetadata
     from confluent_kafka.admin._topic import TopicDescription
 
     from runtime.config import KafkaConfig
@@ -52,6 +53,7 @@ __all__ = [
     "check",
     "consumer",
     "ensure_topic",
+    "ensure_topics",
     "once_led",
     "partitions",
     "producer",
@@ -131,19 +133,34 @@ def admin(kafka: KafkaConfig) -> Admin:
 def ensure_topic(
     kafka: KafkaConfig | Admin, name: str, partitions: int, replication_factor: int, config: Mapping[str, str]
 ) -> None:
-    """Make a topic unless it exists, and wait until every partition has a leader.
+    """Make a topic unless it exists, as :func:`ensure_topics` does."""
+    ensure_topics(kafka, [name], partitions, replication_factor, config)
 
-    An existing topic is left as it is. ``replication_factor`` -1 is the broker's default. Raises KafkaUnavailable,
-    or KafkaRefused when the brokers do not make it.
+
+def ensure_topics(
+    kafka: KafkaConfig | Admin,
+    names: Sequence[str],
+    partitions: int,
+    replication_factor: int,
+    config: Mapping[str, str],
+) -> None:
+    """Make all topics that do not exist, in one request, and wait until every partition has a leader.
+
+    Existing topics are left as they are. ``replication_factor`` -1 is the broker's default. Raises KafkaUnavailable,
+    or KafkaRefused when the brokers do not make one.
     """
+    if not names:
+        return
     client = _admin(kafka)
-    topic = NewTopic(name, num_partitions=partitions, replication_factor=replication_factor, config=dict(config))
-    try:
-        client.create_topics([topic], request_timeout=client.timeout_s)[name].result(client.timeout_s + 5)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
-    _wait_until_visible(client, name)
+    settings = dict(config)
+    topics = [NewTopic(name, partitions, replication_factor=replication_factor, config=settings) for name in names]
+    for name, made in client.create_topics(topics, request_timeout=client.timeout_s).items():
+        try:
+            made.result(client.timeout_s + 5)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
+    _wait_until_visible(client, names)
 
 
 def topic_ids(kafka: KafkaConfig | Admin, names: Iterable[str]) -> dict[str, str]:
@@ -168,17 +185,18 @@ def _described(client: Admin, names: Iterable[str]) -> Iterator[tuple[str, Topic
                 raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
 
 
-def read_all(kafka: KafkaConfig, topic: str) -> list[tuple[int, bytes | None, bytes | None]]:
+def read_all(kafka: KafkaConfig, topic: str, since: int = 0) -> list[tuple[int, bytes | None, bytes | None]]:
     """Return (offset, key, value) of everything before the end that partition 0 of ``topic`` has at the call.
 
-    An absent topic reads as empty. Raises KafkaUnavailable.
+    ``since``: from this offset on. An absent topic reads as empty. Raises KafkaUnavailable.
     """
     trouble = Trouble()
     own = {"enable.partition.eof": True, "isolation.level": "read_uncommitted", "error_cb": trouble}
     reader = consumer(kafka, None, **own)
     try:
-        _, end = watermarks(reader, topic, 0, kafka.request_timeout_seconds)
-        return _read_until(reader, topic, end, kafka.request_timeout_seconds) if end > 0 else []
+        low, end = watermarks(reader, topic, 0, kafka.request_timeout_seconds)
+        first = max(low, since)
+        return _read_until(reader, topic, first, end, kafka.request_timeout_seconds) if end > first else []
     except KafkaException as error:
         if error.args[0].code() in NO_TOPIC:
             return []
@@ -239,25 +257,35 @@ def _admin(kafka: KafkaConfig | Admin) -> Admin:
     return kafka if isinstance(kafka, Admin) else Admin(kafka)
 
 
-def _wait_until_visible(client: Admin, name: str) -> None:
+def _wait_until_visible(client: Admin, names: Sequence[str]) -> None:
     """Wait until the brokers that we ask know a leader of each partition."""
     deadline = time.monotonic() + client.timeout_s
+    one, left = (names[0] if len(names) == 1 else None), list(names)
     while time.monotonic() < deadline:
         try:
-            topic = client.list_topics(name, timeout=client.timeout_s).topics[name]
+            topics = client.list_topics(one, timeout=client.timeout_s).topics
         except KafkaException as error:
-            raise _failed(client, error, client.address, client.trouble, f"topic {name}") from None
-        if topic.error is None and topic.partitions and all(p.leader >= 0 for p in topic.partitions.values()):
+            raise _failed(client, error, client.address, client.trouble, f"topic {left[0]}") from None
+        left = [name for name in left if not _is_led(topics.get(name))]
+        if not left:
             return
         time.sleep(_ELECTION_S)
-    raise KafkaUnavailable(f"topic {name} has no leader", client.address, "check that all brokers of the cluster run")
+    raise KafkaUnavailable(
+        f"topic {left[0]} has no leader", client.address, "check that all brokers of the cluster run"
+    )
+
+
+def _is_led(topic: TopicMetadata | None) -> bool:
+    if topic is None or topic.error is not None or not topic.partitions:
+        return False
+    return all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _read_until(
-    reader: Consumer, topic: str, end: int, patience_s: float
+    reader: Consumer, topic: str, first: int, end: int, patience_s: float
 ) -> list[tuple[int, bytes | None, bytes | None]]:
-    """Read partition 0 from its beginning up to ``end``; compaction leaves gaps, so the EOF mark ends it too."""
-    reader.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    """Read partition 0 from ``first`` up to ``end``; compaction leaves gaps, so the EOF mark ends it too."""
+    reader.assign([TopicPartition(topic, 0, first or OFFSET_BEGINNING)])
     rows: list[tuple[int, bytes | None, bytes | None]] = []
     heard = time.monotonic()
     while time.monotonic() - heard < patience_s:

@@ -13,7 +13,7 @@ from runtime.errors import Refused, UnknownSchemaError, Unreachable
 from schemas.framing import RegistryId, confluent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from runtime.settings_kafka import SchemaRegistryConfig
     from schemas.framing import Guid
@@ -26,6 +26,9 @@ class Registry:
         url = config.url.get_secret_value()
         self._where = urlsplit(url).hostname or "the schema registry"  # the URL itself may hold a password
         self._client = SchemaRegistryClient({"url": url, "timeout": config.timeout_seconds})
+
+    def put_all(self, schemas: Sequence[tuple[str, str]]) -> None:
+        """Do nothing: a registry takes one schema at a time, by :meth:`put`."""
 
     def put(self, subject: str, text: str) -> bytes:
         """Register a schema and return its frame; the registry keeps it before it answers."""

@@ -20,7 +20,7 @@ from schemas.framing import Fingerprint, single_object
 from schemas.naming import schemas_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from runtime.schema_registry import Registry
     from runtime.settings import TopicsConfig
@@ -41,6 +41,13 @@ class SchemaWriter:
             else _Topic(config, topics, schemas_topic(prefix))
         )
         self._frames: dict[tuple[str, str], bytes] = {}
+
+    def register_all(self, schemas: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Store many schemas, each under its subject, with one wait for the brokers; raises what :meth:`register` does.
+
+        A registry is asked for one at a time anyway: that is left to :meth:`register`.
+        """
+        self._store.put_all([(subject, schema_text(schema)) for subject, schema in schemas])
 
     def register(self, subject: str, schema: dict[str, Any]) -> bytes:
         """Store a schema under a subject, durably, and return the frame of what is written with it.
@@ -66,6 +73,7 @@ class SchemaReader:
         self._known: dict[FrameId, dict[str, Any]] = {}
         self._texts: dict[int, str] = {}
         self._read: set[tuple[int, bytes]] = set()
+        self._next = 0
         self._patient_at = 0.0
 
     def get(self, frame: FrameId) -> dict[str, Any]:
@@ -94,14 +102,22 @@ class SchemaReader:
             time.sleep(_PAUSE_S)
 
     def _text(self, number: int) -> str | None:
-        """Return the text of a schema; only where it is not known yet is the topic read, and only what is new in it."""
-        if number not in self._texts:
-            for offset, key, value in kafka.read_all(self._config, self._topic):
-                if key is not None and value is not None and (offset, key) not in self._read:
-                    found, text = _read_record(self._topic, offset, key, value)
-                    self._texts[found] = text
-                    self._read.add((offset, key))
+        """Return the text of a schema. Where it is not known yet, what is new in the topic is read.
+
+        If it is not there, the whole topic is: it may have been made anew.
+        """
+        for since in (self._next, 0):
+            if number not in self._texts:
+                self._learn(since)
         return self._texts.get(number)
+
+    def _learn(self, since: int) -> None:
+        for offset, key, value in kafka.read_all(self._config, self._topic, since):
+            self._next = offset + 1
+            if key is not None and value is not None and (offset, key) not in self._read:
+                found, text = _read_record(self._topic, offset, key, value)
+                self._texts[found] = text
+                self._read.add((offset, key))
 
     def _registry(self) -> Registry:
         if self._config.schema_registry is None:
@@ -116,6 +132,9 @@ def _registry(config: SchemaRegistryConfig) -> Registry:
 
 
 class _WritableStore(Protocol):
+    def put_all(self, schemas: Sequence[tuple[str, str]]) -> None:
+        """Store schemas by subject durably, or leave that to :meth:`put`."""
+
     def put(self, subject: str, text: str) -> bytes:
         """Store a schema durably and return its frame."""
 
@@ -130,16 +149,23 @@ class _Topic:
 
     def put(self, subject: str, text: str) -> bytes:
         """Append a schema unless it is there, and wait until the brokers have it."""
-        known = self._load()
-        number = crc64(text.encode())
-        if known.get(number, text) != text:
-            raise ContractError(f"two schemas have the fingerprint {number:016x}: the one of {subject} is refused")
-        if number not in known:
-            self._append(
-                f"{number:016x}".encode(), json.dumps({"schema": json.loads(text), "subject": subject}).encode()
-            )
-            known[number] = text
-        return single_object(number)
+        self.put_all([(subject, text)])
+        return single_object(crc64(text.encode()))
+
+    def put_all(self, schemas: Sequence[tuple[str, str]]) -> None:
+        """Append those schemas that are not there, and wait until the brokers have all of them."""
+        known, new, records = self._load(), dict[int, str](), []
+        for subject, text in schemas:
+            number = crc64(text.encode())
+            if (known.get(number) or new.get(number, text)) != text:
+                raise ContractError(f"two schemas have the fingerprint {number:016x}: the one of {subject} is refused")
+            if number not in known and number not in new:
+                new[number] = text
+                content = json.dumps({"schema": json.loads(text), "subject": subject})
+                records.append((f"{number:016x}".encode(), content.encode()))
+        if records:
+            self._append(records)
+            known |= new
 
     def _load(self) -> dict[int, str]:
         if self._texts is None:
@@ -149,12 +175,13 @@ class _Topic:
             self._texts = _read_topic(self._config, self._name)
         return self._texts
 
-    def _append(self, key: bytes, value: bytes) -> None:
+    def _append(self, records: Iterable[tuple[bytes, bytes]]) -> None:
         if self._producer is None:
             self._producer = kafka.producer(self._config)
         failures: list[KafkaError] = []
         try:
-            self._producer.produce(self._name, value, key, partition=0, on_delivery=_collect(failures))
+            for key, value in records:
+                self._producer.produce(self._name, value, key, partition=0, on_delivery=_collect(failures))
             left = self._producer.flush(self._config.delivery_timeout_seconds)
         except KafkaException as error:
             raise kafka.unavailable(error, self._config) from None

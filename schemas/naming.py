@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from schemas.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
 #: Kafka's limit on a topic's name, in characters.
 MAX_TOPIC_CHARACTERS: Final = 249
@@ -36,22 +36,36 @@ def control_topic(prefix: str) -> str:
     return f"{prefix}.control"
 
 
-def table_topic(prefix: str, namespace: str, name: str, taken: Collection[str] = ()) -> str:
+class TakenTopics:
+    """Topics that exist or are promised, as Kafka compares them."""
+
+    def __init__(self, topics: Iterable[str] = ()) -> None:
+        self._compared = {_as_kafka_compares(topic) for topic in topics}
+
+    def __contains__(self, topic: str) -> bool:
+        """Whether Kafka would refuse this topic beside them."""
+        return _as_kafka_compares(topic) in self._compared
+
+    def add(self, topic: str) -> None:
+        """Take note of one more."""
+        self._compared.add(_as_kafka_compares(topic))
+
+
+def table_topic(prefix: str, namespace: str, name: str, taken: TakenTopics | None = None) -> str:
     """Return the topic of a table: another one for every table, whatever its name.
 
-    ``taken`` holds the topics of others that exist or are promised. Where Kafka would refuse the plain name beside
-    one of them, or finds it too long, it ends in a hash of the table's name. Raises ContractError when even that is
-    taken, or a name is empty.
+    ``taken`` holds the topics of others. Where Kafka would refuse the plain name beside one of them, or finds it too
+    long, it ends in a hash of the table's name. Raises ContractError when even that is taken, or a name is empty.
     """
-    confusable = {_as_kafka_compares(topic) for topic in taken}
+    taken = TakenTopics() if taken is None else taken
     parts = [_tokens(namespace), _tokens(name)]
     plain = _join(prefix, parts)
-    if len(plain) <= MAX_TOPIC_CHARACTERS and _as_kafka_compares(plain) not in confusable:
+    if len(plain) <= MAX_TOPIC_CHARACTERS and plain not in taken:
         return plain
     digest = hashlib.sha256(f"{prefix}\0{namespace}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()
     # Inside a part, "-" is followed by a hexadecimal digit or "-": "-h" cannot be read as the end of any name.
     hashed = f"{_join(prefix, [_clip(part) for part in parts])}-h{digest[:16]}"
-    if _as_kafka_compares(hashed) in confusable:
+    if hashed in taken:
         raise ContractError(f"the topic {hashed} belongs to another table")
     return hashed
 

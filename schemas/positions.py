@@ -3,17 +3,20 @@
 The topic has one partition and is compacted. Every start and every rewind of capture appends a start record; its
 offset plus one is the ``run`` (0 is the run of all log events). Records of a lower run that stand after a start record
 are void: a late save of a process that was replaced. Values are JSON; keys are JSON arrays: ``["start", id]``,
-``["stream", run]``, ``["table", run, name]``.
+``["stream", run]``, ``["memory", run, number]``, ``["table", run, name]``.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from schemas.errors import ContractError
+
+#: The part of a resume point that is large and seldom changes: it has records of its own.
+REMEMBERED: Final = "remembered"
 
 
 class Phase(str, Enum):  # noqa: UP042 - the member must be the very text that is encoded
@@ -40,7 +43,8 @@ class StartRecord:
 class StreamRecord:
     """Where the stream stands: everything before ``resume`` is durable in the topics.
 
-    ``resume`` and ``identity`` are understood by the source alone (JSON objects). ``position`` is the commit position
+    ``resume`` and ``identity`` are understood by the source alone (JSON objects). ``memory`` is the number of the
+    record that holds what ``resume`` lacks under :data:`REMEMBERED`. ``position`` is the commit position
     of the last transaction read; ``committed_us`` its commit time. ``reached`` is the source's own measure of how far
     its log was read (compared by the source alone; PostgreSQL: ``{"lsn": int}``). ``control_offset`` is the next
     offset of ``<prefix>.control`` to be obeyed. ``address`` is the daemon's HTTP address, if any. ``rows`` were
@@ -62,6 +66,19 @@ class StreamRecord:
     reason: str | None = None
     rows: int | None = None
     reference_rows: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """What the source remembers of its tables at a resume point, written before the stream records that refer to it.
+
+    ``content`` is understood by the source alone (a JSON object).
+    """
+
+    run: int
+    number: int
+    content: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +113,17 @@ class TableRecord:
     identity: dict[str, Any] = field(default_factory=dict)
 
 
-Record = StartRecord | StreamRecord | TableRecord
+Record = StartRecord | StreamRecord | MemoryRecord | TableRecord
+#: Not asdict: it copies all that a record holds, which is far more work than to write it down.
+_FIELDS: Final = {cls: [f.name for f in fields(cls)] for cls in (StartRecord, StreamRecord, MemoryRecord, TableRecord)}
+
+
+_KINDS: Final[dict[str, type[Record]]] = {
+    "start": StartRecord,
+    "stream": StreamRecord,
+    "memory": MemoryRecord,
+    "table": TableRecord,
+}
 
 
 def encode(record: Record) -> tuple[bytes, bytes]:
@@ -105,9 +132,11 @@ def encode(record: Record) -> tuple[bytes, bytes]:
         key: list[Any] = ["start", record.id]
     elif isinstance(record, StreamRecord):
         key = ["stream", record.run]
+    elif isinstance(record, MemoryRecord):
+        key = ["memory", record.run, record.number]
     else:
         key = ["table", record.run, record.table]
-    return _json(key), _json(asdict(record))
+    return _json(key), _json({name: getattr(record, name) for name in _FIELDS[type(record)]})
 
 
 def decode(key: bytes, value: bytes) -> Record:
@@ -118,7 +147,7 @@ def decode(key: bytes, value: bytes) -> Record:
     try:
         kind = json.loads(key)[0]
         data: dict[str, Any] = json.loads(value)
-        cls: type[Record] = {"start": StartRecord, "stream": StreamRecord, "table": TableRecord}[kind]
+        cls: type[Record] = _KINDS[kind]
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
         if cls is TableRecord:
             known["phase"] = Phase(known["phase"])
@@ -129,16 +158,29 @@ def decode(key: bytes, value: bytes) -> Record:
         raise ContractError(f"a record of the positions topic cannot be read: {type(error).__name__}") from error
 
 
+def apart(stream: StreamRecord, number: int) -> tuple[StreamRecord, MemoryRecord | None]:
+    """Return a stream record without what its source remembers, and the record of that number which holds it.
+
+    None when the source remembers nothing; the stream record is then the same.
+    """
+    if REMEMBERED not in stream.resume:
+        return stream, None
+    resume = {name: value for name, value in stream.resume.items() if name != REMEMBERED}
+    return replace(stream, resume=resume, memory=number), MemoryRecord(stream.run, number, stream.resume[REMEMBERED])
+
+
 @dataclass(slots=True)
 class Positions:
     """What stands in the positions topic: fold its records in offset order with :meth:`add`.
 
-    ``run`` is the highest run seen; ``stream`` and ``tables`` (by source name) are those in force.
+    ``run`` is the highest run seen; ``stream`` (whole, with what the source remembers) and ``tables`` (by source name)
+    are those in force.
     """
 
     run: int = 0
     stream: StreamRecord | None = None
     tables: dict[str, TableRecord] = field(default_factory=dict)
+    _memory: MemoryRecord | None = None
 
     def add(self, offset: int, key: bytes | None, value: bytes | None) -> None:
         """Take in one message; tombstones only clean up and change nothing. Raises ContractError for a foreign one."""
@@ -152,16 +194,30 @@ class Positions:
         elif record.run >= self.run:
             self._put(record)
 
-    def _put(self, record: StreamRecord | TableRecord) -> None:
+    def _put(self, record: StreamRecord | MemoryRecord | TableRecord) -> None:
         if isinstance(record, StreamRecord):
-            self.stream = record
+            self.stream = self._whole(record)
+        elif isinstance(record, MemoryRecord):
+            self._memory = record
         elif record.phase is Phase.REMOVED:
             self.tables.pop(record.table, None)
         else:
             self.tables[record.table] = record
 
+    def _whole(self, record: StreamRecord) -> StreamRecord:
+        """Join a stream record with its memory; that of an older save may be gone by the time somebody reads it."""
+        memory = self._memory
+        if memory is None or (memory.run, memory.number) != (record.run, record.memory):
+            return record
+        return replace(record, resume=record.resume | {REMEMBERED: memory.content}, memory=None)
+
     def succeeded_by(self, run: int) -> Positions:
-        """Return the same standing as its successor, run ``run``, takes it over."""
+        """Return the same standing as its successor, run ``run``, takes it over.
+
+        Raises ContractError when what the source remembered is missing: without it, changes would pass unnoticed.
+        """
+        if self.stream is not None and self.stream.memory is not None:
+            raise ContractError(f"the positions topic lacks memory {self.stream.memory} of run {self.stream.run}")
         stream = replace(self.stream, run=run) if self.stream else None
         return Positions(run, stream, {name: replace(t, run=run) for name, t in self.tables.items()})
 

@@ -13,6 +13,7 @@ from capture.snapshot.track import Key, Todo, Track, changes
 from capture.spans import numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from capture.source import ChunkRead, Mark, Plan
@@ -130,3 +131,13 @@ class Load:
             self.cursor = min(self.cursor, asked.index)
         self.landed.pop(ticket, None)
         self.track.done(ticket)
+
+
+def note_settled(loads: Iterable[Load], settled: Callable[[Mark], bool]) -> None:
+    """Note whose fence is settled. Tables that opened together share theirs: one question for all of them."""
+    answers: dict[int, bool] = {}
+    for load in loads:
+        if not load.settled:
+            if id(load.fence) not in answers:
+                answers[id(load.fence)] = settled(load.fence)
+            load.settled = answers[id(load.fence)]

@@ -23,6 +23,9 @@ from schemas.positions import Positions, StartRecord, encode
 from tests.support.sim_database import CHUNKS, TABLES, change, key_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas.table import TableSchema
     from tests.support.sim_capture import World
 
 #: Log positions: commits are this far apart, and the end of one is the commit position of the next (rule 12).
@@ -248,10 +251,14 @@ class SimPublisher:
         self.world = world
         self.queues: dict[str, list[Event]] = defaultdict(list)
 
-    def ensure_topic(self, topic: str) -> None:
-        self.queues[topic]
+    def ensure_topics(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self.queues[topic]
         self.world.silence += 1
         self.world.counts["longest silence"] = max(self.world.counts["longest silence"], self.world.silence)
+
+    def announce(self, versions: Iterable[tuple[str, TableSchema]]) -> None:
+        self.world.go_on()
 
     def publish(self, topic: str, block: Block) -> None:
         self.queues[topic] += expand(rows_of(block))

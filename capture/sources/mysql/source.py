@@ -19,6 +19,7 @@ from capture.sources.mysql.versions import Versions
 from runtime import metrics
 from runtime.mysql import address, connect
 from runtime.row_path import fewest_rows
+from schemas.positions import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -190,7 +191,7 @@ class MySQLSource:
     def _batch(self, assembler: Assembler) -> Batch:
         batch = assembler.take()
         if assembler.between:
-            self._memory = {"tables": self._versions.dump()}
+            self._memory = {REMEMBERED: {"tables": self._versions.dump()}}
         batch.resume.update(self._memory)  # as it was at the resume point
         batch.lost.update(self._taken_lost())
         return batch
@@ -200,8 +201,9 @@ class MySQLSource:
         return lost
 
     def _recall(self, resume: Resume) -> None:
-        self._versions.load(resume.get("tables", {}))
-        self._memory = {"tables": self._versions.dump()}
+        # An earlier version kept it all in one place.
+        self._versions.load(resume.get(REMEMBERED, resume).get("tables", {}))
+        self._memory = {REMEMBERED: {"tables": self._versions.dump()}}
 
     def confirm(self, resume: Resume) -> None:
         """Note that everything before ``resume`` is saved; the server keeps its log as long as it was told to."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from capture.sources.postgres.dumped import dumped
 from capture.sources.postgres.faults import translated
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class Carried:
 
     def _set(self, terms: dict[int, Terms]) -> None:
         if terms != self._terms:
+            self._dumped = dumped(terms, self._terms, self._dumped, list)
             self._terms = terms
-            self._dumped = {str(oid): list(one) for oid, one in terms.items()}
 
 
 def loss(before: Terms, now: Terms) -> str | None:

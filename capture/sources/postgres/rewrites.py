@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from capture.sources.postgres.dumped import dumped
 from capture.sources.postgres.faults import translated
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Rewrites:
 
     def _set(self, stamps: dict[int, Stamp]) -> None:
         if stamps != self._stamps:
+            self._dumped = dumped(stamps, self._stamps, self._dumped, _written)
             self._stamps = stamps
-            self._dumped = {str(oid): _written(stamp) for oid, stamp in stamps.items()}
 
 
 def loss(before: Stamp, now: Stamp) -> str | None:

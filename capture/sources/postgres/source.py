@@ -20,6 +20,7 @@ from capture.sources.postgres.versions import Versions
 from capture.sources.postgres.visibility import Snapshot
 from runtime.postgres import connect, quote
 from runtime.row_path import fewest_rows
+from schemas.positions import REMEMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -225,11 +226,12 @@ class PostgresSource:
 
     def _remembered(self) -> dict[str, Any]:
         """Return what a later start must know of the tables to notice what was done to them meanwhile."""
-        return {"tables": self._versions.dump(), **self._beside.dump()}
+        return {REMEMBERED: {"tables": self._versions.dump(), **self._beside.dump()}}
 
     def _recall(self, resume: Resume) -> None:
-        self._versions.load(resume.get("tables", {}))
-        self._beside.load(resume)
+        remembered = resume.get(REMEMBERED, resume)  # an earlier version kept it all in one place
+        self._versions.load(remembered.get("tables", {}))
+        self._beside.load(remembered)
         self._memory = self._remembered()
 
     def _keep_moving(self, assembler: Assembler) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from capture.sources.postgres import catalog
 from capture.sources.postgres.assembler import Followed
+from capture.sources.postgres.dumped import dumped
 from capture.sources.postgres.faults import translated
 from capture.sources.postgres.steps import Shape, loss
 from runtime.postgres import spell
@@ -101,8 +102,8 @@ class Versions:
     def dump(self) -> dict[str, Any]:
         """Return the columns last seen, as JSON, for the resume point; the same object while nothing changed."""
         if self._dumped_of != self._shapes:
+            self._dumped = dumped(self._shapes, self._dumped_of, self._dumped, Shape.dump)
             self._dumped_of = dict(self._shapes)
-            self._dumped = {str(oid): shape.dump() for oid, shape in self._shapes.items()}
         return self._dumped
 
     def load(self, saved: Mapping[str, Any]) -> None:

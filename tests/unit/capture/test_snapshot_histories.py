@@ -85,8 +85,8 @@ def partly_sent_rows_are_not_read_again(m):
 
 
 def snapshots_do_not_open_with_a_truncate(m):
-    def opened(self, state, original=Engine._open):
-        for _ in original(self, state):
+    def opened(self, state, schema, fence, original=Engine._open):
+        for _ in original(self, state, schema, fence):
             pass
         yield from ()
 

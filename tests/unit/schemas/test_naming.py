@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.avro_names import avro_name, avro_namespace
 from schemas.errors import ContractError
-from schemas.naming import control_topic, positions_topic, prefix_of, schemas_topic, table_topic
+from schemas.naming import TakenTopics, control_topic, positions_topic, prefix_of, schemas_topic, table_topic
 from tests.support.strategies import names
 
 LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -38,9 +38,10 @@ def test_different_tables_have_different_topics(namespace, name, other_namespace
 
 @given(st.lists(st.tuples(confusable, confusable), min_size=2, max_size=8, unique=True))
 def test_topics_that_kafka_would_confuse_get_a_hash(tables):
-    topics: list[str] = []
+    topics, taken = [], TakenTopics()
     for namespace, name in tables:
-        topics.append(table_topic("shop", namespace, name, topics))
+        topics.append(table_topic("shop", namespace, name, taken))
+        taken.add(topics[-1])
     assert len({topic.replace(".", "_") for topic in topics}) == len(tables)
 
 
@@ -59,16 +60,16 @@ def test_an_odd_name_is_spelled_out():
 
 
 def test_a_confusable_topic_is_a_hashed_one_always_the_same():
-    taken = {"shop.a.b_c"}
+    taken = TakenTopics({"shop.a.b_c"})
     topic = table_topic("shop", "a_b", "c", taken)
     assert re.fullmatch(r"shop\.a_b\.c-h[0-9a-f]{16}", topic)
     assert topic == table_topic("shop", "a_b", "c", taken)
 
 
 def test_a_table_whose_every_name_is_taken_is_refused():
-    hashed = table_topic("shop", "a_b", "c", {"shop.a.b_c"})
+    hashed = table_topic("shop", "a_b", "c", TakenTopics({"shop.a.b_c"}))
     with pytest.raises(ContractError, match="belongs to another table"):
-        table_topic("shop", "a_b", "c", {"shop.a.b_c", hashed})
+        table_topic("shop", "a_b", "c", TakenTopics({"shop.a.b_c", hashed}))
 
 
 @pytest.mark.parametrize(("namespace", "name"), [("", "t"), ("s", "")])
