@@ -99,18 +99,21 @@ def take_over(session: Session, owner: str, places: Mapping[Place, str], patienc
     return found
 
 
-def fence(session: Session, place: Place, epoch: int) -> Checkpoint:
-    """Lock the row for the open transaction and return where it stands; raises Fenced if it has another owner.
+def fence(session: Session, epochs: Mapping[Place, int]) -> dict[Place, Checkpoint]:
+    """Lock the rows of partitions for the open transaction and return where each stands.
 
-    The advisory lock tells a successor which session to end, should this process stand still in the transaction.
+    ``epochs`` has those under which they are ours. Raises Fenced if one has another owner. The advisory locks tell a
+    successor which session to end, should this process stand still in the transaction.
     """
     with session.together():
-        session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
-        locked = session.execute(_LOCK, (*place, epoch))
-    row = locked.fetchone()
-    if row is None:
+        locked = {}
+        for place, epoch in epochs.items():
+            session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+            locked[place] = session.execute(_LOCK, (*place, epoch))
+    found = {place: cursor.fetchone() for place, cursor in locked.items()}
+    if None in found.values():
         raise Fenced
-    return Checkpoint(*row)
+    return {place: Checkpoint(*row) for place, row in found.items() if row is not None}
 
 
 def save(session: Session, place: Place, checkpoint: Checkpoint, committed_us: int | None) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 import structlog
@@ -22,7 +22,7 @@ from apply.decoding import Decoding
 from apply.errors import Blocked, Fenced
 from apply.recovery import Action, decide, halt_for, reaction_to, refusal
 from apply.state import Halt
-from apply.transaction import Moved, Transaction
+from apply.transaction import Moved, Transaction, apply_together
 from runtime import failpoints, metrics, postgres
 from runtime.errors import Unreachable
 from runtime.policy import Pause
@@ -51,6 +51,17 @@ _WAITING_BYTES: Final = 256 * 1024 * 1024
 
 #: What can go wrong with a batch.
 _FAILURES = (psycopg.Error, Unreachable, Blocked, ContractError, failpoints.FailpointError)
+
+
+#: Events of a batch that shares a transaction with those of other tables, and how many of them do. A COMMIT and its
+#: round trips cost as much as some ten rows; a batch that fails makes the others of its transaction wait once more.
+_SMALL, _SHARING = 300, 50
+
+
+class _Small(NamedTuple):
+    partition: PartitionId
+    work: Work
+    batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +112,41 @@ class Loop:
         self._applied = {}
 
     def _apply_all(self, *, spill: bool) -> None:
+        self._apply_small()
         for partition, work in list(self._works.items()):
             if work.at_rest:
                 continue
             while (batch := self._next(work, spill=spill)) is not None:
                 if not self._apply(partition, work, batch):
                     break
+
+    def _apply_small(self) -> None:
+        """Let small batches of several tables share transactions; what cannot be applied so is applied alone later."""
+        small = list[_Small]()
+        busy = [found for found in self._works.items() if not found[1].at_rest and found[1].may_share]
+        for partition, work in sorted(busy, key=lambda found: found[0]) if len(busy) > 1 else ():
+            batch = self._next(work, spill=False)
+            if batch is not None and batch.complete and len(batch) <= _SMALL:
+                small.append(_Small(partition, work, batch))
+            elif batch is not None:
+                work.partition.put_back(batch)
+        for first in range(0, len(small), _SHARING):
+            self._share(small[first : first + _SHARING])
+
+    def _share(self, group: list[_Small]) -> None:
+        started = time.monotonic()
+        try:
+            apply_together(
+                self._session, [(one.work, one.batch) for one in group], self._parts.policy, self._parts.rules
+            )
+        except (Fenced, Moved, *_FAILURES) as error:
+            _log.info("batches.apart", tables=len(group), error=type(error).__name__)
+            self._let_go(self._session, error)
+            for one in group:
+                one.work.partition.put_back(one.batch)
+        else:
+            for one in group:
+                self._committed(one.partition, one.work, one.batch, started)
 
     def close(self) -> None:
         """Roll back what is open and let go of the target."""
@@ -200,7 +240,7 @@ class Loop:
         session = work.session or self._session
         started = time.monotonic()
         try:
-            Transaction(session, work, self._parts.policy, self._parts.rules).apply(batch)
+            Transaction(session, work, batch, self._parts.policy, self._parts.rules).apply()
         except Fenced:
             session.rollback()
             self._parts.ownership.lost(work)

@@ -1,4 +1,4 @@
-"""One target transaction: fence, tables, rows, counts, checkpoint, commit."""
+"""One target transaction, of one partition or of several: fence, tables, rows, counts, checkpoint, commit."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from runtime.settings_types import NO_RULES
 from schemas.received import Received
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apply.checkpoint import Place
     from apply.partition import Batch
     from apply.session import Session
     from apply.work import Work
@@ -48,62 +51,99 @@ class Moved(Exception):
 
 
 class Transaction:
-    """Applies batches of one partition through a session.
+    """One batch of a partition on its way into the target, through a session.
 
-    A batch that is not complete leaves the transaction open, and the next one goes on in it. ``policy`` is
-    apply.evolution, ``rules`` are the pipeline's ``types``.
+    A batch that is not complete leaves the target's transaction open, and the next one goes on in it. ``policy`` is
+    apply.evolution, ``rules`` are the pipeline's ``types``. What needs no answer in between is left for the end, to be
+    sent with counts, checkpoint and COMMIT.
     """
 
-    def __init__(self, session: Session, work: Work, policy: evolution.Policy, rules: TypeRules = NO_RULES) -> None:
-        self._session, self._work, self._policy, self._rules = session, work, policy, rules
+    def __init__(
+        self, session: Session, work: Work, batch: Batch, policy: evolution.Policy, rules: TypeRules = NO_RULES
+    ) -> None:
+        self._session, self._work, self._batch = session, work, batch
+        self._policy, self._rules = policy, rules
+        self._planned = [(run, plan(run)) for run in versions(batch.received)]
         self._made = False
+        self._left: tuple[Writer, Plan] | None = None
+        self._done: Checkpoint | None = None
 
-    def apply(self, batch: Batch) -> None:
-        """Write a batch, and commit it with its checkpoint if it ends at an end mark.
+    def apply(self) -> None:
+        """Write the batch, and commit it with its checkpoint if it ends at an end mark.
 
         Raises Fenced, Moved, Blocked, ContractError or an error of the driver. Unless it was Moved, nothing was
         committed, or the outcome of COMMIT is unknown: the next fence tells.
         """
-        planned = [(run, plan(run)) for run in versions(batch.received)]
+        try:
+            self._apply(leave=self._batch.complete and self._work.session is None)
+        except errors.InsufficientPrivilege:
+            if self._left is None:
+                raise
+            self._session.rollback()  # on the table, or on ferryman's own? one after another they tell
+            self._apply(leave=False)
+
+    def _apply(self, *, leave: bool) -> None:
         failpoints.hit("apply.before_begin")
         if self._work.session is None:
-            self._fence()
-        for run, steps in planned:
-            telemetry.planned_by_reference(run[0].table, steps.by_reference)
-            try:
-                self._write(run, steps, loading=batch.loading)
-            except errors.InsufficientPrivilege as error:
-                raise Blocked(postgres.describe(error), _PRIVILEGE_FIX) from None
+            standing = checkpoint.fence(self._session, _epochs([self._work]))
+            failpoints.hit("apply.locked")
+            self.check(standing[self._work.place])
+        self.write(leave=leave)
         with self._session.together():
-            if batch.received:
-                self._count(batch, sum(steps.by_reference for _, steps in planned))
-            done = self._save(batch) if batch.complete else None
-        if done is not None:
-            failpoints.hit("apply.committed")
-            self._work.checkpoint = done
-            self._work.partition.saved = batch.next_offset
+            self.conclude()
+            if self._batch.complete:
+                _commit(self._session)
+        self.committed()
 
-    def _fence(self) -> None:
+    def check(self, standing: Checkpoint) -> None:
+        """Compare the locked row with what we know of it; raises Moved or Fenced."""
         known = self._work.checkpoint
         if known is None:
             raise Fenced
-        standing = checkpoint.fence(self._session, self._work.place, known.epoch)
-        failpoints.hit("apply.locked")
         if self._work.rebuild:
             self._session.execute(_DEFER)
         if standing[:2] != known[:2]:
             raise Moved(standing)
 
-    def _write(self, run: list[AnyReceived], steps: Plan, *, loading: bool) -> None:
+    def write(self, *, leave: bool) -> None:
+        """Write the rows, all but those that may be left for :meth:`conclude`."""
+        self._left = None
+        for run, steps in self._planned:
+            telemetry.planned_by_reference(run[0].table, steps.by_reference)
+            try:
+                self._write(run, steps, leave=leave and len(self._planned) == 1)
+            except errors.InsufficientPrivilege as error:
+                raise Blocked(postgres.describe(error), _PRIVILEGE_FIX) from None
+
+    def conclude(self) -> None:
+        """Send what is left, counts and checkpoint, within the session's ``together``; COMMIT is the caller's."""
+        if self._left is not None:
+            writer, steps = self._left
+            writer.write(steps)
+        if self._batch.received:
+            self._count(self._batch, sum(steps.by_reference for _, steps in self._planned))
+        self._done = self._save(self._batch) if self._batch.complete else None
+
+    def committed(self) -> None:
+        """Take note that a complete batch is in the target."""
+        if self._done is not None:
+            failpoints.hit("apply.committed")
+            self._work.checkpoint = self._done
+            self._work.partition.saved = self._batch.next_offset
+
+    def _write(self, run: list[AnyReceived], steps: Plan, *, leave: bool) -> None:
         opening = any(isinstance(step, Truncate) and step.opening for step in steps.steps)
         statements = self._statements(run[0].table, opening=opening)
         if opening:
             self._permit_opening(statements)
         writer = Writer(self._session, statements, rebuild=self._work.rebuild)
+        if leave and writer.asks_nothing(steps):
+            self._left = writer, steps
+            return
         if steps.crowded and writer.stands(list(steps.crowded)):
             raise Blocked(*CROWDED)
         missing = writer.write(steps)
-        if missing and not loading:
+        if missing and not self._batch.loading:
             raise Blocked(f"{missing} rows that were changed at the source are not in the target", _MISSING_FIX)
 
     def _statements(self, table: TableSchema, *, opening: bool) -> Statements:
@@ -146,16 +186,54 @@ class Transaction:
         work.state = now
 
     def _save(self, batch: Batch) -> Checkpoint:
-        """Move the checkpoint and commit, once the server has come so far."""
+        """Move the checkpoint, once the server has come so far."""
         work, known = self._work, self._work.checkpoint
         if known is None:
             raise Fenced
         failpoints.hit("apply.before_checkpoint")
         done = Checkpoint(batch.next_offset, batch.order_key, work.topic_id, work.leader_epoch, known.epoch)
         checkpoint.save(self._session, work.place, done, batch.committed_us)
-        failpoints.hit("apply.before_commit")
-        self._session.commit()
         return done
+
+
+def apply_together(
+    session: Session, batches: Iterable[tuple[Work, Batch]], policy: evolution.Policy, rules: TypeRules = NO_RULES
+) -> None:
+    """Apply complete batches of several partitions in one transaction of the target.
+
+    Raises what :meth:`Transaction.apply` does, for any of them. Nothing was committed then (or the outcome of COMMIT is
+    unknown), and one alone may well succeed.
+    """
+    works = {work.place: (work, Transaction(session, work, batch, policy, rules)) for work, batch in batches}
+    failpoints.hit("apply.before_begin")
+    standing = checkpoint.fence(session, _epochs(work for work, _ in works.values()))
+    failpoints.hit("apply.locked")
+    for place, (_, transaction) in works.items():
+        transaction.check(standing[place])
+    for _, transaction in works.values():
+        transaction.write(leave=True)
+    with session.together():
+        for _, transaction in works.values():
+            transaction.conclude()
+        _commit(session)
+    for _, transaction in works.values():
+        transaction.committed()
+
+
+def _epochs(works: Iterable[Work]) -> dict[Place, int]:
+    """Return the epochs under which partitions are ours; raises Fenced when one is not."""
+    found = {}
+    for work in works:
+        if work.checkpoint is None:
+            raise Fenced
+        found[work.place] = work.checkpoint.epoch
+    return found
+
+
+def _commit(session: Session) -> None:
+    """Commit."""
+    failpoints.hit("apply.before_commit")
+    session.commit()
 
 
 def versions(received: list[AnyReceived]) -> list[list[AnyReceived]]:

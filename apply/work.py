@@ -67,6 +67,11 @@ class Work:
         """Whether there is nothing to be applied, and nothing that stands in the way."""
         return self.poison is None and self.partition.at_rest
 
+    @property
+    def may_share(self) -> bool:
+        """Whether nothing went wrong lately, and no transaction is open, so that others need not fear for theirs."""
+        return self.session is None and not (self.blocked or self.tried or self.lost) and self.limit == self.batch_rows
+
     def fresh(self, messages: Messages) -> Messages:
         """Return the messages to decode; those before the place that was asked for are of an earlier fetch."""
         return messages.since(self.waiting.position)

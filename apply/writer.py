@@ -50,6 +50,12 @@ class Writer:
             empty = isinstance(step, Truncate)
         return missing
 
+    def asks_nothing(self, plan: Plan) -> bool:
+        """Whether the plan is no more than single statements to whose answers nobody would listen."""
+        if plan.missing or plan.crowded or self._sql.layout.created or self._must_rebuild(plan):
+            return False
+        return all(map(_is_few, plan.steps))
+
     def stands(self, keys: list[Key]) -> bool:
         """Whether the table holds a row with any of these keys."""
         self._staging.keys(keys)
@@ -140,3 +146,12 @@ class Writer:
     def _erase(self, rows: list[FullRow], counts: list[int]) -> int:
         self._staging.counted(rows, counts)
         return sum(counts) - self._session.run(self._sql.erase_staged()).rowcount
+
+
+def _is_few(step: Step) -> bool:
+    match step:
+        case Delete(keys):
+            return len(keys) <= FEW
+        case Upsert(rows):
+            return len(rows) <= FEW
+    return False

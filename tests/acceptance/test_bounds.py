@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from tests.support.daemons_pipeline import patiently, until
+from tests.support.memory import assert_bounded, peak_mib
 
 if TYPE_CHECKING:
     from operate.local.stack import Stack
     from tests.support.daemons import Daemon
-    from tests.support.daemons_pipeline import Pipeline
     from tests.support.daemons_setting import Setting
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
-
-#: Most memory that a daemon may ever take, in MiB.
-MOST_MIB = 400
 
 
 def test_brokers_that_are_away_while_the_source_writes_cost_no_memory(mortal: Stack, mortal_setting: Setting) -> None:
@@ -53,15 +49,3 @@ def steady(daemon: Daemon) -> None:
         return len(seen) > 50 and seen[-1] - seen[-50] < 1
 
     until(grows_no_more, f"the memory of {daemon.name} is steady", 120)
-
-
-def assert_bounded(pipeline: Pipeline) -> None:
-    peaks = {daemon.name: peak_mib(daemon) for daemon in (pipeline.capture, pipeline.apply)}
-    print(peaks)
-    assert max(peaks.values()) < MOST_MIB, peaks
-
-
-def peak_mib(daemon: Daemon) -> float:
-    """Return the most memory that a daemon's process has had in this life, its workers not counted."""
-    lines = Path(f"/proc/{daemon.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

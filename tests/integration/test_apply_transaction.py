@@ -66,7 +66,7 @@ class Owner:
         """Apply all that waits; return the number of batches."""
         count = 0
         while (batch := self.partition.take(self.work.limit)) is not None:
-            Transaction(self.session, self.work, policy).apply(batch)
+            Transaction(self.session, self.work, batch, policy).apply()
             self.work.session = None if batch.complete else self.session
             count += 1
         return count
@@ -108,6 +108,21 @@ def test_an_owner_that_stands_still_in_a_transaction_loses_its_session(connect: 
     assert [row[0] for row in rows(heir.session)] == [7]
 
 
+def test_many_partitions_are_taken_over_at_once_from_whoever_stands_still(connect: Callable[[], Session]) -> None:
+    frozen = Owner(connect(), "one", batch_rows=2).feed(table(), [create(i, last=False) for i in range(5)], 0)
+    frozen.apply()
+    session, other = connect(), Place("p", "p.public.u", 0)
+
+    found = take_over(session, "two", {PLACE: "topic id", other: "another id"}, 0.2)
+
+    assert {place: (known.topic_id, known.epoch) for place, known in found.items()} == {
+        PLACE: ("topic id", 2),
+        other: ("another id", 1),
+    }
+    with pytest.raises(psycopg.OperationalError):
+        frozen.feed(table(), [create(6)], 5).apply()
+
+
 class LosesAnswers(Session):
     """A session whose server commits, and whose network loses the answer."""
 
@@ -127,14 +142,14 @@ def test_a_commit_whose_answer_was_lost_is_found_in_the_checkpoint(
     if happened:
         lossy = LosesAnswers(lambda: postgres.connect(target_db, application_name="ferryman tests"))
         with pytest.raises(psycopg.OperationalError):
-            Transaction(lossy, owner.work, "evolve").apply(batch)
+            Transaction(lossy, owner.work, batch, "evolve").apply()
 
         with pytest.raises(Moved) as moved:
-            Transaction(owner.session, owner.work, "evolve").apply(batch)
+            Transaction(owner.session, owner.work, batch, "evolve").apply()
         assert moved.value.standing.next_offset == batch.next_offset
         owner.session.rollback()
     else:
-        Transaction(owner.session, owner.work, "evolve").apply(batch)
+        Transaction(owner.session, owner.work, batch, "evolve").apply()
 
     assert [row[0] for row in rows(owner.session)] == [1, 2]
 
@@ -204,12 +219,12 @@ def test_an_opening_does_not_empty_rows_that_ferryman_did_not_write(session: Ses
     batch = owner.partition.take(10)
 
     with pytest.raises(Blocked, match="rows that ferryman did not write") as blocked:
-        Transaction(session, owner.work, "evolve").apply(batch)
+        Transaction(session, owner.work, batch, "evolve").apply()
     session.rollback()
     assert 'TRUNCATE "public"."t"' in blocked.value.fix
     session.run('TRUNCATE "public"."t"')
     session.commit()
-    Transaction(session, owner.work, "evolve").apply(batch)
+    Transaction(session, owner.work, batch, "evolve").apply()
 
     assert [row[0] for row in rows(session)] == [2]
 
@@ -304,18 +319,18 @@ def test_a_strict_policy_blocks_on_any_difference_and_ignore_leaves_columns_out(
     owner = Owner(session).feed(version(Column("more", TEXT)), [Event(Op.CREATE, None, (b"1", b"m"), last=True)], 0)
     batch = owner.partition.take(10)
     with pytest.raises(Blocked, match="CREATE TABLE"):
-        Transaction(session, owner.work, "strict").apply(batch)
+        Transaction(session, owner.work, batch, "strict").apply()
     session.rollback()
     with pytest.raises(Blocked, match="has no table"):
-        Transaction(session, owner.work, "ignore").apply(batch)
+        Transaction(session, owner.work, batch, "ignore").apply()
     session.rollback()
     session.run("CREATE TABLE public.t (id int PRIMARY KEY)")
     session.commit()
     with pytest.raises(Blocked, match="ADD COLUMN"):
-        Transaction(session, owner.work, "strict").apply(batch)
+        Transaction(session, owner.work, batch, "strict").apply()
     session.rollback()
 
-    Transaction(session, owner.work, "ignore").apply(batch)
+    Transaction(session, owner.work, batch, "ignore").apply()
 
     assert rows(session) == [(1,)]
 
@@ -354,4 +369,4 @@ def test_counts_and_times_stand_in_the_control_tables(session: Session) -> None:
         "SELECT next_offset, order_key, epoch, owner, committed_us FROM ferryman.checkpoint"
     ).fetchone()
     assert stored == (7, owner.partition.mark, 1, "one", 0)
-    assert checkpoint.fence(session, PLACE, 1).next_offset == 7
+    assert checkpoint.fence(session, {PLACE: 1})[PLACE].next_offset == 7

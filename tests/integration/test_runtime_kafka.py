@@ -88,6 +88,28 @@ def test_a_topic_may_be_asked_for_by_many_at_once(config: KafkaConfig, topic: st
     assert topic in clients.topic_ids(config, [topic])
 
 
+def test_many_topics_are_made_at_once_beside_those_that_are_there(config: KafkaConfig, topic: str) -> None:
+    names = [f"{topic}{number}" for number in range(5)]
+    clients.ensure_topic(config, names[2], 1, -1, {})
+    before = clients.topic_ids(config, names)
+
+    clients.ensure_topics(config, names, 1, -1, {"retention.ms": "-1"})
+    clients.ensure_topics(config, [], 1, -1, {})
+
+    after = clients.topic_ids(config, names)
+    assert set(after) == set(names)
+    assert after[names[2]] == before[names[2]]
+    assert all(clients.read_all(config, name) == [] for name in names)
+
+
+def test_what_comes_after_an_offset_is_read_alone(config: KafkaConfig, topic: str, fill) -> None:
+    clients.ensure_topic(config, topic, 1, -1, {})
+    fill(b"a", b"b", b"c")
+
+    assert [value for _, _, value in clients.read_all(config, topic, 1)] == [b"b", b"c"]
+    assert clients.read_all(config, topic, 3) == clients.read_all(config, topic, 99) == []
+
+
 def test_a_topic_made_anew_under_its_old_name_has_another_id(config: KafkaConfig, topic: str) -> None:
     admin = clients.admin(config)
     clients.ensure_topic(admin, topic, 1, -1, {})

@@ -81,6 +81,16 @@ def test_a_later_run_writes_only_what_is_not_there(broker, pipeline_name):
 
 
 @pytest.mark.live
+def test_many_schemas_are_stored_at_once_each_of_them_once(broker, pipeline_name):
+    writer, reader = SchemaWriter(broker, TopicsConfig(), pipeline_name), SchemaReader(broker, pipeline_name)
+    writer.register("a", VALUE)
+    for _ in range(2):
+        writer.register_all([("a", VALUE), ("b", KEY), ("c", KEY)])
+    assert reader.get(read_frame(writer.register("b", KEY))[0]) == KEY
+    assert len(clients.read_all(broker, schemas_topic(pipeline_name))) == 2
+
+
+@pytest.mark.live
 def test_a_schema_that_no_broker_took_is_not_registered(broker, pipeline_name):
     writer = SchemaWriter(broker, TopicsConfig(max_message_bytes=1024), pipeline_name)
     wide = TableSchema("public", "wide", tuple(Column(f"{i * i:x}", ValueType(Kind.INT64)) for i in range(200)))

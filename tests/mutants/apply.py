@@ -145,7 +145,7 @@ APPLY: Final = (
     Mutant(
         "changes of rows that are not there are passed over",
         "apply/transaction.py",
-        "if missing and not loading:",
+        "if missing and not self._batch.loading:",
         "if False:",
         f"{_TRANSACTION}test_part_of_a_row_that_is_not_there_passes_only_while_the_table_loads",
         7,

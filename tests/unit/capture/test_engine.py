@@ -96,3 +96,28 @@ def test_a_chunk_of_the_same_columns_as_an_unseen_event_is_published() -> None:
     engine = publish(loading(pool), pool, update(NEW), NEW)
     assert len(pool.asked) == 1
     assert not engine.busy
+
+
+def test_tables_that_open_together_are_fenced_and_settled_with_one_question_each() -> None:
+    asked, pool = list[str](), Pool()
+    source: Any = SimpleNamespace(
+        fence=lambda: asked.append("fence") or {"xid": len(asked)},
+        settled=lambda _: asked.append("settled"),
+        passed=lambda _: True,
+        now=dict,
+        schema=lambda found: replace(OLD, name=found.table),
+        keep_alive=lambda: None,
+    )
+    tables = {
+        name: TableState(TableRecord(1, name, name), FoundTable(name, "s", name, {}, keyless=False), saved=True)
+        for name in ("a", "b", "c")
+    }
+    engine = Engine(source, pool, Standing(0, 1, Transaction(1, 0, "1")), tables, Path())
+    engine.begin()
+    asked.clear()
+
+    opened = [block.table.name for block in engine.advance()]
+
+    assert opened == ["a", "b", "c"]
+    assert asked == ["fence", "settled"]
+    assert pool.asked == []
