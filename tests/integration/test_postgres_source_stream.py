@@ -152,7 +152,7 @@ def test_a_restart_inside_a_large_transaction_resumes_where_it_was_told_until_th
         while (piece := source.read(1000, 10)).between:
             saved = piece.resume
         assert piece.resume == saved
-        assert saved["tables"]
+        assert saved["remembered"]["tables"]
 
 
 def test_a_mark_lies_behind_what_was_committed_without_being_flushed(db):
