@@ -81,6 +81,16 @@ class Batch:
     lost: dict[str, str] = field(default_factory=dict)
 
 
+def is_full(rows: int, most: int, *, between: bool) -> bool:
+    """Whether a batch of so many rows is to be handed on: where a transaction ends, or when that takes too long.
+
+    Whoever is behind always has more rows than a batch takes. If batches ended wherever they were full, the stream
+    would hardly ever stand between two transactions, and only there positions move, snapshots go on and requests are
+    obeyed.
+    """
+    return rows >= most and (between or rows >= 2 * most)
+
+
 class Visibility(Protocol):
     """Exactly which transactions a chunk's snapshot saw."""
 
@@ -151,6 +161,7 @@ class Source(Protocol):
     def read(self, max_rows: int, max_wait_s: float) -> Batch:
         """Return what the stream has, at most about ``max_rows`` rows, after at most ``max_wait_s`` without any.
 
+        A batch is handed on by :func:`is_full`.
         Answers the protocol's keepalives. Raises SourceUnavailable when the stream broke.
         """
 

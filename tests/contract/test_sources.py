@@ -59,6 +59,21 @@ def test_identity_resume_marks_and_plans_are_json(world):
         assert chunks >= 1
 
 
+def test_a_reader_that_is_behind_stands_between_two_transactions_after_each_batch(world):
+    """Where else would its position be saved, its snapshots go on, and requests be obeyed?"""
+    world.create("t", keyed=True)
+    with started(world.source()) as source:
+        for first in range(0, 80, 4):
+            world.insert("t", *range(first, first + 4))
+        end, batches = source.now(), []
+        while not source.passed(end):
+            batches.append(source.read(10, 1.0))
+    full = [batch for batch in batches if sum(map(len, batch.blocks)) >= 10]
+    assert len(full) >= 4
+    assert {(sum(map(len, batch.blocks)), batch.between) for batch in full} == {(12, True)}
+    assert len({json.dumps(batch.resume) for batch in full}) == len(full)
+
+
 def test_rows_come_in_commit_order_with_end_marks_for_each_table(world):
     world.create("a", keyed=True)
     world.create("b", keyed=True)

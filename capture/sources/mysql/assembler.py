@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from capture.runs import RunBuilder
-from capture.source import Batch, SourceError
+from capture.source import Batch, SourceError, is_full
 from capture.sources.mysql import binlog, ddl, payload, rows
 from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
 from capture.sources.mysql.coordinates import FIRST, Place
@@ -150,7 +150,7 @@ class Assembler:
             steps = self._steps[-1]
             if next(steps, self) is self:
                 self._steps.remove(steps)
-            elif self.rows >= self.most:
+            elif is_full(self.rows, self.most, between=self.between):
                 return
         if self._gtid is None:
             self._settle()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable
+from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable, is_full
 from capture.sources.mysql import bounds, catalog, chunks, history, kernels, row_packets, server, tables, values
 from capture.sources.mysql.assembler import Assembler
 from capture.sources.mysql.coordinates import Place
@@ -178,9 +178,10 @@ class MySQLSource:
         assembler.most = max_rows
         while True:
             assembler.pump()
-            if assembler.rows < max_rows:
+            if not is_full(assembler.rows, max_rows, between=assembler.between):
                 stream.drain(assembler, max_rows)
-            if assembler.rows >= max_rows or (assembler.between and assembler.news):
+            full = is_full(assembler.rows, max_rows, between=assembler.between)
+            if full or (assembler.between and assembler.news):
                 break
             left_s = deadline - time.monotonic()
             if left_s <= 0:

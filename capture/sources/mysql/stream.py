@@ -15,7 +15,7 @@ import zlib
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
-from capture.source import HistoryLost, SourceError, SourceUnavailable
+from capture.source import HistoryLost, SourceError, SourceUnavailable, is_full
 from capture.sources.mysql import binlog
 from capture.sources.mysql.coordinates import FIRST
 from capture.sources.mysql.faults import translated
@@ -56,6 +56,10 @@ class Sink(Protocol):
     @property
     def rows(self) -> int:
         """Rows gathered so far."""
+
+    @property
+    def between(self) -> bool:
+        """Whether no transaction is open."""
 
     def feed(self, head: Header, body: bytes) -> None:
         """Take in one event, without header and checksum."""
@@ -124,7 +128,7 @@ class Stream:
     # --- the stream ------------------------------------------------------------------------------------------------
 
     def drain(self, sink: Sink, max_rows: int) -> None:
-        """Hand on what has arrived, until nothing more is there or the sink holds ``max_rows``."""
+        """Hand on what has arrived, until nothing more is there or the sink is full (``is_full``)."""
         while self._waiting:
             sink.feed(*self._waiting.pop(0))
         for _ in range(_EVENTS_AT_ONCE):
@@ -134,7 +138,7 @@ class Stream:
                     continue
                 return
             sink.feed(*event)
-            if sink.rows >= max_rows:
+            if is_full(sink.rows, max_rows, between=sink.between):
                 return
 
     def wait(self, timeout_s: float) -> None:

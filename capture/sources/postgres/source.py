@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from psycopg import errors
 
-from capture.source import Batch, HistoryLost, SourceUnavailable
+from capture.source import Batch, HistoryLost, SourceUnavailable, is_full
 from capture.sources.postgres import catalog, chunks, history, kernels, lsn, plan, slot, tables, values
 from capture.sources.postgres.assembler import Assembler
 from capture.sources.postgres.beside import BesideLog
@@ -189,7 +189,8 @@ class PostgresSource:
         while True:
             with readable():
                 stream.gather(assembler, max_rows)
-            if assembler.rows >= max_rows or (assembler.between and assembler.news):
+            full = is_full(assembler.rows, max_rows, between=assembler.between)
+            if full or (assembler.between and assembler.news):
                 break
             left_s = deadline - time.monotonic()
             if left_s <= 0:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn, Protocol
 import psycopg
 from psycopg import pq
 
-from capture.source import SourceError, SourceUnavailable
+from capture.source import SourceError, SourceUnavailable, is_full
 from capture.sources.postgres import lsn
 from capture.sources.postgres.pgoutput import EPOCH_US
 from runtime.postgres import quote, session_conninfo, unreachable
@@ -53,6 +53,10 @@ class Sink(Protocol):
     @property
     def rows(self) -> int:
         """Rows gathered so far."""
+
+    @property
+    def between(self) -> bool:
+        """Whether no transaction is open."""
 
     def feed(self, data: bytes) -> None:
         """Take in one message of the output plugin."""
@@ -117,7 +121,7 @@ class Stream:
     # --- the stream ------------------------------------------------------------------------------------------------
 
     def drain(self, sink: Sink, max_rows: int) -> None:
-        """Hand on what has arrived, until nothing more is there or the sink holds ``max_rows``."""
+        """Hand on what has arrived, until nothing more is there or the sink is full (``is_full``)."""
         receive, feed = self._conn.get_copy_data, sink.feed
         try:
             for _ in range(_MESSAGES_AT_ONCE):
@@ -130,7 +134,7 @@ class Stream:
                     break
                 if raw[0] == _DATA:
                     feed(bytes(raw[_DATA_HEADER_BYTES:]))
-                    if sink.rows >= max_rows:
+                    if sink.rows >= max_rows and is_full(sink.rows, max_rows, between=sink.between):
                         break
                 elif raw[0] == _ALIVE:
                     self._alive(bytes(raw), sink)

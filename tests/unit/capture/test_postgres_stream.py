@@ -14,6 +14,8 @@ MOST = 10_000
 class Rows:
     """A sink that counts."""
 
+    between = True
+
     def __init__(self) -> None:
         self.rows = 0
 
