@@ -8,6 +8,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from runtime.errors import FerrymanError
 from tests.support.databases import fresh_database, fresh_mysql_database
@@ -15,6 +16,12 @@ from tests.support.session_stack import SessionStack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: No test asserts how long something takes: a busy machine is no bug. Every run tries the same examples, so that a test
+#: which fails tells of a change; ``--hypothesis-profile explore`` tries others.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ferryman", settings.get_profile("explore"), derandomize=True, database=None)
+settings.load_profile("ferryman")
 
 #: What a pipeline's name may have.
 LONGEST_PIPELINE_NAME = 40

@@ -15,6 +15,7 @@ from runtime.failpoints import NAMES
 from schemas.block import UNSENT, Op
 from schemas.table import Column
 from tests.support.apply_feed import Feed, Target, applying, crash, pipeline_file
+from tests.support.patience import PATIENCE_S
 from tests.unit.apply.histories import TEXT, table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def death(path: Path, failpoint: str) -> int:
     """Run apply until it dies, and return how."""
     process = crash(path, failpoint)
     try:
-        return process.wait(90)
+        return process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         return 0
     finally:

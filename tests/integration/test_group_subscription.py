@@ -12,6 +12,7 @@ from apply.consumer import PartitionId, TopicConsumer
 from apply.membership import Group
 from runtime import kafka as clients
 from runtime.config import ApplyConfig, KafkaConfig
+from tests.support.patience import PATIENCE_S
 
 pytestmark = pytest.mark.live
 
@@ -27,7 +28,7 @@ class Member:
         self.consumer = TopicConsumer(config, group, "one", settings, 10, self.mine.update, self.mine.difference_update)
 
     def gets(self, *topics: str) -> None:
-        deadline = time.monotonic() + 45
+        deadline = time.monotonic() + PATIENCE_S
         while {partition.topic for partition in self.mine} != set(topics):
             assert time.monotonic() < deadline, self.mine
             self.consumer.poll(0.02)

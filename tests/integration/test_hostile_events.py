@@ -75,7 +75,7 @@ def test_a_message_that_is_no_event_of_its_table_stops_the_table_alone_and_a_new
         sent(feed, foreign if kind == "foreign" else UNREADABLE[kind](value))
         feed.send(feed.transaction(insert(4)))
     with applying(pipeline, "one"):
-        target.wait(lambda: sum(s[0] == "blocked" for s in states(target).values()) == len(feeds), 60)
+        target.wait(lambda: sum(s[0] == "blocked" for s in states(target).values()) == len(feeds))
         good.send(good.transaction(insert(2)))
         target.wait(lambda: len(target.rows("public.good")) == 2)
         stopped = states(target)
@@ -87,7 +87,7 @@ def test_a_message_that_is_no_event_of_its_table_stops_the_table_alone_and_a_new
             assert [r[0] for r in target.rows(feed.name)] == [1, 2], kind
             feed.say()
             feed.load(row(7), row(8))
-        target.wait(lambda: all(s[0] == "streaming" for s in states(target).values()), 60)
+        target.wait(lambda: all(s[0] == "streaming" for s in states(target).values()))
     for kind, feed in feeds.items():
         assert [r[0] for r in target.rows(feed.name)] == [7, 8], kind
     assert [r[0] for r in target.rows("public.good")] == [1, 2]
@@ -121,11 +121,11 @@ def test_fuzzed_messages_end_no_daemon_touch_no_other_table_and_a_new_snapshot_i
                 assert value is not None
                 sent(victim, fuzzed(value, random))
             good.send(good.transaction(insert(round_ + 2)))
-            target.wait(lambda n=round_: len(target.rows("public.good")) == n + 2, 40)
+            target.wait(lambda n=round_: len(target.rows("public.good")) == n + 2)
             victim.say()
             victim.load(row(round_), row(-1))
             end = victim.end()
-            target.wait(lambda n=round_, end=end: fresh(target, n, end), 60)
+            target.wait(lambda n=round_, end=end: fresh(target, n, end))
             assert applier.error is None
     assert [r[0] for r in target.rows("public.good")] == list(range(1, messages // at_once + 2))
 

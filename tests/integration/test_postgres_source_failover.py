@@ -9,6 +9,7 @@ import pytest
 from capture.source import HistoryLost, SourceUnavailable
 from operate.local.postgresql import PostgreSQL
 from tests.support.databases import fresh_database, with_database
+from tests.support.patience import PATIENCE_S
 from tests.support.postgres_source import Database, begins_anew
 from tests.support.sources import changes, read_all, started
 from tests.support.standby import SLOT, Standby
@@ -95,8 +96,8 @@ def move_on(source, db, copy):
     return saved
 
 
-def wait_for(condition, meanwhile=lambda: None, seconds=30):
-    deadline = time.monotonic() + seconds
+def wait_for(condition, meanwhile=lambda: None):
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"
         meanwhile()

@@ -9,6 +9,8 @@ import pytest
 
 from runtime import kafka as clients
 from runtime.config import KafkaConfig
+from tests.support.daemons_pipeline import until
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +33,16 @@ def fill(config: KafkaConfig, topic: str) -> Callable[..., None]:
     """Write values; in a transaction, which leaves a marker behind them, if so asked."""
 
     def _fill(*values: bytes, transaction: bool = False) -> None:
-        own = {"transactional.id": topic, "message.timeout.ms": 20_000} if transaction else {}
+        own = {"transactional.id": topic, "message.timeout.ms": 60_000} if transaction else {}
         producer = clients.producer(config, **own)
         if transaction:
-            producer.init_transactions(20)
+            producer.init_transactions(PATIENCE_S)
             producer.begin_transaction()
         for value in values:
             producer.produce(topic, value, b"k", partition=0)
         if transaction:
-            producer.commit_transaction(20)
-        assert producer.flush(20) == 0
+            producer.commit_transaction(PATIENCE_S)
+        assert producer.flush(PATIENCE_S) == 0
 
     return _fill
 
@@ -85,7 +87,7 @@ def test_a_topic_may_be_asked_for_by_many_at_once(config: KafkaConfig, topic: st
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: clients.ensure_topic(config, topic, 1, -1, {}), range(4)))
 
-    assert topic in clients.topic_ids(config, [topic])
+    until(lambda: topic in clients.topic_ids(config, [topic]), "the topic is there")
 
 
 def test_many_topics_are_made_at_once_beside_those_that_are_there(config: KafkaConfig, topic: str) -> None:
@@ -115,12 +117,14 @@ def test_a_topic_made_anew_under_its_old_name_has_another_id(config: KafkaConfig
     clients.ensure_topic(admin, topic, 1, -1, {})
     before = clients.topic_ids(admin, [topic])
 
-    admin.delete_topics([topic])[topic].result(20)
+    admin.delete_topics([topic])[topic].result(PATIENCE_S)
     clients.ensure_topic(admin, topic, 1, -1, {})
 
-    after = clients.topic_ids(admin, [topic, f"{topic}.absent"])
-    assert set(after) == set(before) == {topic}
-    assert after != before
+    # The broker that answers may not have heard of the change yet.
+    until(
+        lambda: clients.topic_ids(admin, [topic, f"{topic}.absent"]).get(topic) not in (None, before[topic]), "a new id"
+    )
+    assert set(clients.topic_ids(admin, [topic, f"{topic}.absent"])) == {topic}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from schemas.fingerprint import fingerprint
 from schemas.framing import Fingerprint, Guid, RegistryId, read_frame
 from schemas.naming import schemas_topic
 from schemas.table import Column, Kind, TableSchema, ValueType
+from tests.support.patience import PATIENCE_S
 
 TOPIC = "shop.public.items"
 TABLE = TableSchema("public", "items", (Column("id", ValueType(Kind.INT64), key_position=1),))
@@ -37,7 +38,7 @@ def broker(kafka) -> KafkaConfig:
 def put(broker: KafkaConfig, topic: str, key: bytes, value: bytes | None) -> None:
     producer = clients.producer(broker)
     producer.produce(topic, value, key, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(PATIENCE_S) == 0
 
 
 @pytest.mark.live

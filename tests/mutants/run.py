@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from tests.mutants.mutant import Mutant
+from tests.support import patience
 from tests.support.session_stack import SessionStack
 
 ROOT: Final = Path(__file__).parents[2]
 #: Seconds after which a test that does not end counts as failed: a mutant may wait for ever.
 LONGEST_S: Final = 400
+#: Seconds that the tests wait for what must come: with a mutant it mostly never does.
+PATIENCE_S: Final = 60
 #: What pytest's exit codes mean here; others say that the mutant could not be tried.
 _PASSED, _FAILED = 0, 1
 
@@ -100,7 +103,7 @@ def _try(mutant: Mutant, copy: Path, environment: dict[str, str]) -> Verdict:
     whole = file.read_text()
     file.write_text(whole.replace(mutant.old, mutant.new))
     try:
-        code, words = _pytest(copy, environment, [mutant.test], LONGEST_S)
+        code, words = _pytest(copy, environment | {patience.VARIABLE: str(PATIENCE_S)}, [mutant.test], LONGEST_S)
     finally:
         file.write_text(whole)
     outcome = {_PASSED: "survived", _FAILED: "caught"}.get(code, "broken")

@@ -24,6 +24,7 @@ from schemas.naming import positions_topic, table_topic
 from schemas.order import OrderKey
 from schemas.positions import Phase, StartRecord, StreamRecord, TableRecord, encode
 from schemas.table import Kind, TableSchema
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +130,7 @@ class Feed:
         for message in messages:
             self._producer.produce(self.topic, message.value, message.key, headers=message.headers, partition=0)
             self._producer.poll(0)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(PATIENCE_S) == 0
 
     def load(self, *rows: Row) -> None:
         """Publish a whole snapshot of these rows and call the table loaded."""
@@ -143,19 +144,19 @@ class Feed:
         place = TopicPartition(self.topic, 0, offset)
         admin = kafka.admin(self._brokers)  # its futures end with it
         for future in admin.delete_records([place]).values():
-            future.result(30)
+            future.result(PATIENCE_S)
 
     def delete_topic(self) -> None:
         """Delete the topic."""
         admin = kafka.admin(self._brokers)
         for future in admin.delete_topics([self.topic]).values():
-            future.result(30)
+            future.result(PATIENCE_S)
 
     def add_partitions(self, count: int) -> None:
         """Let the topic have so many partitions."""
         admin = kafka.admin(self._brokers)
         for future in admin.create_partitions([NewPartitions(self.topic, count)]).values():
-            future.result(30)
+            future.result(PATIENCE_S)
 
     def create_topic(self, partitions: int = 1) -> None:
         """Make the topic anew after it was deleted."""
@@ -165,7 +166,7 @@ class Feed:
     def end(self) -> int:
         """Return the offset after the last message."""
         consumer = kafka.consumer(self._brokers, None)
-        _, end = kafka.watermarks(consumer, self.topic, 0, 30)
+        _, end = kafka.watermarks(consumer, self.topic, 0, PATIENCE_S)
         consumer.close()
         return end
 
@@ -179,7 +180,7 @@ class Feed:
             partition=0,
             on_delivery=lambda _, m: offsets.append(m.offset()),
         )
-        self._producer.flush(30)
+        self._producer.flush(PATIENCE_S)
         return offsets[0]
 
 
@@ -193,7 +194,7 @@ class Applier:
 
     def stop(self) -> None:
         self._stop.request()
-        self._thread.join(60)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         self._stop.close()
         if self.error is not None:
@@ -239,7 +240,7 @@ class Target:
     def state(self) -> dict | None:
         return self._one("SELECT * FROM ferryman.table_state WHERE pipeline = %s")
 
-    def wait(self, what: Callable[[], bool], seconds: float = 25) -> None:
+    def wait(self, what: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
         """Wait until a condition holds; fails with what the target says instead."""
         tick = threading.Event()
         for _ in range(int(seconds / 0.02)):

@@ -18,6 +18,7 @@ from runtime.postgres import quote
 from schemas.block import Op
 from tests.support.apply_feed import Feed, applying, pipeline_file
 from tests.support.daemons_pipeline import until
+from tests.support.patience import PATIENCE_S
 from tests.unit.apply.histories import table
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Lane:
         return found[0] if found else -1
 
     def _wait(self, what: Any, words: str) -> None:
-        until(what, f"{words}; {self.name}: {self._state()} at {self._offset()}; {self._lanes.failures}", 40)
+        until(what, f"{words}; {self.name}: {self._state()} at {self._offset()}; {self._lanes.failures}")
 
 
 class Lanes:
@@ -152,12 +153,12 @@ class Lanes:
     def fails_with(self, code: str) -> None:
         """Wait until a batch fails with this SQLSTATE from now on."""
         self.failures.clear()
-        until(lambda: code in self.failures, f"a batch fails with {code}", 40)
+        until(lambda: code in self.failures, f"a batch fails with {code}")
 
     def end_sessions(self) -> None:
         """End apply's sessions at the target."""
         self.connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s",
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = %s",
             [f"ferryman apply {self.pipeline.pipeline}"],
         )
 
@@ -167,7 +168,7 @@ class Lanes:
         self._cut.clear()
         self._cut_at = phase
         yield
-        assert self._cut.wait(40), f"apply never came to {phase}"
+        assert self._cut.wait(PATIENCE_S), f"apply never came to {phase}"
 
     def hit(self, name: str) -> None:
         """Stand in for :func:`runtime.failpoints.hit`."""
@@ -175,7 +176,7 @@ class Lanes:
             self._cut_at = None
             with psycopg.connect(self.connection.info.dsn, password=self.connection.info.password) as other:
                 other.execute(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s",
+                    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = %s",
                     [f"ferryman apply {self.pipeline.pipeline}"],
                 )
             self._cut.set()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
+from tests.support.patience import PATIENCE_S
 from tests.support.workload_tables import LEDGER, TOTAL
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class Reader:
             yield self
         finally:
             self._over.set()
-            thread.join(60)
+            thread.join(PATIENCE_S)
 
-    def wait_for_news(self, seconds: float = 120) -> None:
+    def wait_for_news(self, seconds: float = PATIENCE_S) -> None:
         """Wait until the target shows a later state of the ledger than it does now."""
         seen, deadline = self._number, time.monotonic() + seconds
         with self._news:

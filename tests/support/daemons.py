@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from tests.support.patience import PATIENCE_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 #: -P: a folder named `schemas` where the tests are called shadows nothing.
 FERRYMAN: Final = (sys.executable, "-P", "-m", "operate.main")
-#: Seconds that a daemon may take to end; the machine may be busy.
-PATIENCE_S: Final = 120.0
 
 
 class Daemon:
@@ -122,10 +122,11 @@ class Daemon:
         """Wait until this life has logged an event with these fields, and return it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            running = self.running  # asked first: its last words may be what is waited for
             for event in self.events(name):
                 if fields.items() <= event.items():
                     return event
-            assert self.running, f"{self.name} ended before {name}:\n{self.last_words()}"
+            assert running, f"{self.name} ended before {name}:\n{self.last_words()}"
             time.sleep(0.05)
         raise AssertionError(f"{self.name} did not log {name} {fields}:\n{self.last_words()}")
 

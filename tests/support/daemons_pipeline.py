@@ -23,6 +23,7 @@ from runtime.errors import Unreachable
 from runtime.schema_store import SchemaReader
 from tests.support import contents, links
 from tests.support.daemons import FERRYMAN, Daemon, environment
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "apply": {
         "batch_rows": 3_000, "batch_wait_ms": 20, "session_timeout_ms": 2_000, "lock_timeout_seconds": 5,
         "takeover_seconds": 0.5, "fenced_seconds": 2, "look_seconds": 2,
+        "expelled_seconds": 1,
     },
     "kafka": {"request_timeout_seconds": 5},
     "retry": {"first_ms": 100, "longest_seconds": 2, "blocked_seconds": 10},
@@ -99,7 +101,7 @@ class Pipeline:
             "tables": [{"include": "public.*" if kind == "postgresql" else f"{urlsplit(source).path[1:]}.*"}],
         }
         self.file = self._write(name, document)
-        self.config = config.load(self.file, {"kafka", "source", "target"})
+        self.config = _patient(config.load(self.file, {"kafka", "source", "target"}))
         self._files = {
             daemon: self._write(f"{name}-{daemon}", links.rerouted(document, proxies, daemon)) if proxies else self.file
             for daemon in ("capture", "apply")
@@ -108,7 +110,7 @@ class Pipeline:
         self.apply = Daemon("apply", self._files["apply"], folder, "--instance", "one")
         self._others: list[Daemon] = []
         #: How long it may take to catch up, in seconds.
-        self.patience_s = 60.0
+        self.patience_s = PATIENCE_S
 
     def daemon(self, name: str) -> Daemon:
         """Return ``capture`` or ``apply``."""
@@ -150,7 +152,7 @@ class Pipeline:
         """Ask for new snapshots, as `ferryman resync` does."""
         steering.ask(self.config, "resync", tables)
 
-    def command(self, *words: str, timeout_s: float = 90) -> tuple[int, Any]:
+    def command(self, *words: str, timeout_s: float = PATIENCE_S) -> tuple[int, Any]:
         """Run a ferryman command on this pipeline; return its exit code and its JSON document."""
         line = [*FERRYMAN, words[0], str(self.file), *words[1:], "--json"]
         done = subprocess.run(
@@ -159,7 +161,7 @@ class Pipeline:
         assert done.stdout, done.stderr[-2000:]
         return done.returncode, json.loads(done.stdout)
 
-    def wait_for_saved(self, what: Callable[[Positions], bool], seconds: float = 60) -> Positions:
+    def wait_for_saved(self, what: Callable[[Positions], bool], seconds: float = PATIENCE_S) -> Positions:
         """Wait until what capture has saved fulfils a condition, and return it."""
         found: list[Positions] = []
 
@@ -170,7 +172,7 @@ class Pipeline:
         until(look, f"capture saves so; {self.capture.last_words()}", seconds)
         return found[0]
 
-    def wait_for_target(self, query: str, value: object, seconds: float = 60) -> None:
+    def wait_for_target(self, query: str, value: object, seconds: float = PATIENCE_S) -> None:
         """Wait until a query at the target gives this value."""
         with psycopg.connect(self.target, autocommit=True) as connection:
 
@@ -242,7 +244,7 @@ class Pipeline:
         assert after.ends == before.ends | {topic: before.ends[topic] + 1}
         assert after.offsets == after.ends
 
-    def assert_nothing_left_behind(self, seconds: float = 20) -> None:
+    def assert_nothing_left_behind(self, seconds: float = PATIENCE_S) -> None:
         """No process of a life that is over runs on, for longer than it takes to notice that it is over."""
         daemons = (self.capture, self.apply)
         until(lambda: not any(d.left_behind() for d in daemons), "no process outlives its daemon", seconds)
@@ -257,6 +259,12 @@ class Pipeline:
             return connection.execute(statement, [self.name]).fetchall()
 
 
+def _patient(found: config.Pipeline) -> config.Pipeline:
+    """Return a pipeline for whoever asks and judges: only the daemons find out soon that brokers are away."""
+    brokers = found.kafka.model_copy(update={"request_timeout_seconds": 60, "delivery_timeout_seconds": 60})
+    return found.model_copy(update={"kafka": brokers})
+
+
 @contextmanager
 def closing(pipeline: Pipeline) -> Iterator[Pipeline]:
     """End a pipeline's daemons with the context."""
@@ -266,7 +274,7 @@ def closing(pipeline: Pipeline) -> Iterator[Pipeline]:
         pipeline.close()
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
     """Look again and again until a condition holds; ``what`` says which, for a test that fails."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -274,7 +282,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None
         time.sleep(0.1)
 
 
-def patiently(ask: Callable[[], Any], seconds: float = 60) -> Any:
+def patiently(ask: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     """Return an answer that may need a server to come back first."""
     deadline = time.monotonic() + seconds
     while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -15,9 +15,9 @@ from runtime import mysql
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Ends whatever holds the slot, and waits until it let go (5 s): a slot in use cannot be dropped.
+#: Ends whatever holds the slot, and waits until it let go (a minute at most): a slot in use cannot be dropped.
 FREE_SLOTS = """
-    SELECT slot_name, CASE WHEN active_pid IS NOT NULL THEN pg_terminate_backend(active_pid, 5000) END
+    SELECT slot_name, CASE WHEN active_pid IS NOT NULL THEN pg_terminate_backend(active_pid, 60000) END
     FROM pg_replication_slots WHERE database = %s
 """
 DROP_SLOTS = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s"
@@ -35,7 +35,19 @@ def fresh_database(server: str, role: str) -> Iterator[str]:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(FREE_SLOTS, [name])
             connection.execute(DROP_SLOTS, [name])
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection[Any], name: str, tries: int = 10) -> None:
+    """Drop a database whose sessions may take longer to end than the server waits for them (5 s)."""
+    for left in reversed(range(tries)):
+        try:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        except psycopg.errors.ObjectInUse:
+            if not left:
+                raise
+        else:
+            return
 
 
 @contextmanager

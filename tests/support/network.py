@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from tests.support.daemons_pipeline import until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,16 +18,15 @@ OUTLASTING_S: Final = 6.0
 
 def cut(link: Proxy, lasting_s: float = 1.0) -> None:
     """Reset all connections and refuse new ones for a while."""
-    _connected(link)
-    assert link.sever() > 0, "nobody was connected"
+    reset(link)
+    link.sever()
     time.sleep(lasting_s)
     link.heal()
 
 
 def reset(link: Proxy, lasting_s: float = 0.0) -> None:
     """Reset all connections, once; new ones are served."""
-    _connected(link)
-    assert link.drop() > 0, "nobody was connected"
+    until(lambda: link.drop() > 0, "somebody was connected")
     time.sleep(lasting_s)
 
 
@@ -59,14 +60,6 @@ def lose_answer(link: Proxy, request: bytes) -> None:
         link.wait_until("swallowed", swallowed)
     finally:
         link.heal()
-
-
-def _connected(link: Proxy) -> None:
-    """Wait until somebody is connected."""
-    deadline = time.monotonic() + 30
-    while not link.connections:
-        assert time.monotonic() < deadline, "nobody connects"
-        time.sleep(0.05)
 
 
 #: By link: how a request begins whose answer matters. (kafka-apply: nothing is asked there that changes anything.)

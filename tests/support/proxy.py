@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from operate.local.ports import HOST
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -85,7 +86,7 @@ class Proxy:
         self._do(self._set())
         self._do(self._listen())
 
-    def wait_until(self, count: str, above: int, seconds: float = 60) -> None:
+    def wait_until(self, count: str, above: int, seconds: float = PATIENCE_S) -> None:
         """Wait until one of the counts is above a value: the fault has met somebody."""
         with self._news:
             met = self._news.wait_for(lambda: getattr(self, count) > above, seconds)
@@ -96,10 +97,10 @@ class Proxy:
         if self._thread.is_alive():
             self._do(self._finish())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
+            self._thread.join(PATIENCE_S)
 
     def _do(self, action: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(action, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(action, self._loop).result(PATIENCE_S)
 
     # --- in the proxy's thread -------------------------------------------------------------------------------------
 

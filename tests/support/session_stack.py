@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
+from operate.local import ports
 from operate.local.process import Identity
 from operate.local.stack import Stack
 
@@ -15,8 +17,16 @@ BASE = Path(tempfile.gettempdir()) / f"ferryman-tests-{os.geteuid()}"
 
 OWNER = "owner"
 
+_ALL_PORTS: Final = ports.RANGE
+
 #: The major version of both PostgreSQL servers, with all that PostgreSQL's own build has; without it the newest.
 VERSION = "FERRYMAN_TEST_POSTGRESQL_VERSION"
+
+
+#: Test processes that run side by side choose their ports from different ones: a server that is down for a while, or not
+#: up yet, does not hold its own.
+_PROCESS: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PROCESSES: Final = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 class SessionStack:
@@ -24,6 +34,7 @@ class SessionStack:
 
     def __init__(self) -> None:
         remove_abandoned()
+        ports.RANGE = _ALL_PORTS[_PROCESS::_PROCESSES]
         BASE.mkdir(mode=0o711, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(dir=BASE))
         self.folder.chmod(0o711)

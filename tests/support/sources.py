@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from capture.source import ChunkRequest, Source
 from schemas.event import ChangeEvent, events
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from schemas.block import Row
 
 S = TypeVar("S", bound=Source)
-
-#: A stream that does not come to its mark within this is stuck.
-PATIENCE_S = 30.0
 
 
 def identity_of(source: Source) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import math
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.avro_defaults import decimal_bytes
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.block import Row
-
-#: No test asserts how long something takes: a busy machine is no bug.
-settings.register_profile("ferryman", deadline=None)
-settings.load_profile("ferryman")
 
 HOSTILE_NAMES = [
     "id", "Id", "order", "before", "Value", "type", "null", "1st", "_", "__", "_x_", "_x20_", "_x5f_", "_x5", "x20_",

@@ -59,9 +59,9 @@ def die_at_a_failpoint(setting: Setting, random: Random) -> str:
     with setting.fresh_tables():
         pipeline.resync(*setting.copied)
         daemon.start(armed(name, nth))
-        daemon.wait_for_death_at(name, 120)
+        daemon.wait_for_death_at(name)
         daemon.start()
-        pipeline.caught_up(120)
+        pipeline.caught_up()
     return f"{name}@{nth}"
 
 
@@ -93,7 +93,7 @@ def replace_frozen_capture(setting: Setting) -> None:
     zombie.freeze()
     try:
         heir.start()
-        pipeline.wait_for_saved(lambda saved: saved.stream is not None and saved.stream.run > run, 90)
+        pipeline.wait_for_saved(lambda saved: saved.stream is not None and saved.stream.run > run)
         setting.reader.wait_for_news()
     finally:
         zombie.thaw()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from tests.support import workload_tables as tables
+from tests.support.patience import PATIENCE_S
 from tests.support.workload_tables import HEAVY_STEPS, LEDGER, LEDGER_STEPS, STEPS, Lane
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ class Workload:
         finally:
             self._over.set()
             for thread in threads:
-                thread.join(120)
+                thread.join(PATIENCE_S)
         if self._failure is not None:
             raise self._failure
 
-    def progress(self, transactions: int = 20, seconds: float = 60) -> None:
+    def progress(self, transactions: int = 20, seconds: float = PATIENCE_S) -> None:
         """Wait until so many more transactions are committed."""
         goal = self.committed + transactions
         with self._news:

@@ -189,11 +189,14 @@ def clear(cursor: psycopg.Cursor[Any], random: Random, _: Lane) -> None:
 
 
 def add_column(cursor: psycopg.Cursor[Any], random: Random, lane: Lane) -> None:
-    """Existing rows get the default without an event each; the next row of the table brings the new version."""
+    """Existing rows get the default without an event each; the next row of the table brings the new version.
+
+    Another writer may add the same column at the same time.
+    """
     row = cursor.execute("SELECT count(*) FROM pg_attribute WHERE attrelid = 'growing'::regclass").fetchone()
     assert row is not None
     if row[0] < MOST_COLUMNS:
-        cursor.execute(f"ALTER TABLE growing ADD COLUMN added_{row[0]} text DEFAULT 'since {row[0]}'")
+        cursor.execute(f"ALTER TABLE growing ADD COLUMN IF NOT EXISTS added_{row[0]} text DEFAULT 'since {row[0]}'")
     grow_rows(cursor, random, lane)
 
 

@@ -30,7 +30,7 @@ def health(clock: Clock) -> http.Health:
 
 
 def get(address: str, path: str) -> tuple[int, bytes]:
-    connection = HTTPConnection(address, timeout=10)
+    connection = HTTPConnection(address, timeout=60)
     connection.request("GET", path)
     response = connection.getresponse()
     return response.status, response.read()
