@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from capture.source import SourceError
+from runtime.config import Owned
 from tests.support.postgres_source import Database
 from tests.support.sources import changes, found, read_all, started
 
@@ -156,6 +158,39 @@ def test_leaves_that_an_earlier_version_saved_are_compared_as_far_as_they_go(db)
         assert looks_and_reads(source) == {}
         db.run("TRUNCATE t1")
         assert looks_and_reads(source) != {}
+
+
+def test_partitions_with_another_replica_identity_are_told_before_their_changes_mislead(db):
+    """An UPDATE or DELETE of such a partition does not say which row of the table it means."""
+    db.run(
+        "DROP TABLE t; CREATE TABLE t (id int NOT NULL, a int NOT NULL, b int NOT NULL) PARTITION BY LIST (id)",
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE UNIQUE INDEX ia ON t (id, a)",
+        "CREATE UNIQUE INDEX ib ON t1 (b); ALTER TABLE t REPLICA IDENTITY USING INDEX ia",
+        "ALTER TABLE t1 REPLICA IDENTITY USING INDEX t1_id_a_idx; INSERT INTO t VALUES (1, 2, 3)",
+    )
+    with started(db.source()) as source:
+        read_all(source)
+        assert found(source, "t").reason is None
+        db.run("ALTER TABLE t1 REPLICA IDENTITY USING INDEX ib", "UPDATE t SET b = 4")
+        batch = read_all(source)
+        assert changes(batch) == []
+        assert batch.lost["public.t"].startswith("a partition of it has another replica identity")
+        table = found(source, "t")
+        assert table.reason.startswith("some of its partitions have another replica identity")
+        db.run(table.fix)
+        assert found(source, "t").reason is None
+
+
+def test_a_publication_made_by_hand_that_publishes_partitions_as_themselves_is_refused(db):
+    db.run(f"CREATE PUBLICATION {db.name} FOR TABLE t")
+    source = db.source(publication=Owned(name=db.name, create=False))
+    with pytest.raises(SourceError, match="does not publish partitions as their root") as refused:
+        source.prepare()
+    source.close()
+    db.run(refused.value.fix)
+    with started(db.source(publication=Owned(name=db.name, create=False))) as source:
+        db.run("INSERT INTO t1 VALUES (1) ON CONFLICT DO NOTHING; INSERT INTO t2 VALUES (2)")
+        assert [(e.table.name, e.after) for e in changes(read_all(source))] == [("t", (b"2",))]
 
 
 def test_rows_inserted_after_an_empty_partition_was_attached_are_in_the_stream(db):

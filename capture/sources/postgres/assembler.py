@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Final
 from capture.runs import RunBuilder
 from capture.source import Batch
 from capture.sources.postgres import pgoutput
-from capture.sources.postgres.changes import Change, Reading, block_of, change
+from capture.sources.postgres.changes import Change, OtherIdentity, Reading, block_of, change
+from runtime.names import spell
 from schemas.block import Op, Transaction
 from schemas.columnar.encode import FEWEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from capture.sources.postgres.pgoutput import Relation
-    from schemas.block import Row
+    from schemas.block import Block, Row
+    from schemas.columnar.block import ColumnBlock
     from schemas.table import TableSchema
 
 
 #: A row message begins with its kind and its table's oid.
 _ROW_HEAD: Final = 5
+
+OTHER_IDENTITY: Final = "a partition of it has another replica identity: its old rows cannot be told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Assembler:
     def take(self) -> Batch:
         """Return everything gathered since the last call."""
         self._sinks.clear()
-        blocks = [block_of(run, self._fewest) for run in self._runs.take()]
+        blocks = list(self._blocks())
         self.rows = self._runs.held
         batch = Batch(blocks, self._at, {"lsn": self.resume}, self.between, self._lost)
         self._lost = {}
@@ -159,7 +163,10 @@ class Assembler:
         if table is None:
             return
         if table.enums:  # a label that is not in the version makes a new one, so every row is looked into at once
-            self._add(table, change(table, data))
+            try:
+                self._add(table, change(table, data))
+            except OtherIdentity:
+                self._other_identity(table)
         else:
             self._sinks[data[:_ROW_HEAD]] = sink = self._runs.sink(table.oid, table)
             sink(data)
@@ -178,6 +185,22 @@ class Assembler:
                 self._add(table, Change(Op.TRUNCATE, None, None))
                 if self._at is not None:
                     self._truncates.append((oid, int(self._at.id)))
+
+    def _blocks(self) -> Iterator[Block | ColumnBlock]:
+        """Yield what was gathered; nothing more of a table that is lost."""
+        lost = set()
+        for run in self._runs.take():
+            if run.version.oid not in lost:
+                try:
+                    yield block_of(run, self._fewest)
+                except OtherIdentity:
+                    self._other_identity(run.version)
+                    lost.add(run.version.oid)
+
+    def _other_identity(self, table: Reading) -> None:
+        """A partition has another replica identity than its table (or had it when it was written to)."""
+        self._lost[spell(table.schema.namespace, table.schema.name)] = OTHER_IDENTITY
+        self._muted.add(table.oid)
 
     # --- table versions --------------------------------------------------------------------------------------------
 

@@ -37,6 +37,13 @@ _NEW, _OLD_KEY, _OLD_ROW = b"NKO"
 _TUPLE_KIND, _FIRST_TUPLE = 5, 6
 
 
+class OtherIdentity(Exception):
+    """An old key image is not of the table's own replica identity, so it is of a partition that has another one.
+
+    Which rows are meant cannot be told, and other changes of that partition came without an old image.
+    """
+
+
 class Change(NamedTuple):
     """A row that was looked into when it came."""
 
@@ -71,7 +78,7 @@ class Reading:
 def block_of(run: Run[Reading, bytes | Change], fewest: int = FEWEST) -> Block | ColumnBlock:
     """Return the rows of a run as a block, by column from ``fewest`` rows on.
 
-    Raises ProtocolError for bytes that are no row message.
+    Raises ProtocolError for bytes that are no row message, OtherIdentity.
     """
     messages = [row for row in run.rows if type(row) is bytes]
     if len(messages) == len(run.rows) >= fewest:
@@ -83,7 +90,7 @@ def block_of(run: Run[Reading, bytes | Change], fewest: int = FEWEST) -> Block |
 
 
 def change(table: Reading, message: bytes) -> Change:
-    """Read one row message."""
+    """Read one row message; raises OtherIdentity."""
     images = _READ[message[0]](message)
     after = images.new
     if after is not None and images.partial and images.old is not None:
@@ -106,9 +113,14 @@ def _by_row(run: Run[Reading, bytes | Change]) -> Block:
 
 
 def _before(table: Reading, images: Images) -> Row | None:
-    """Return the old image; a key image has NULL where nothing was sent, and unsent is never NULL."""
+    """Return the old image; a key image has NULL where nothing was sent, and unsent is never NULL.
+
+    What is sent of a key image is never NULL: a replica identity takes only columns that cannot be.
+    """
     if images.old is None or images.full:
         return images.old
+    if None in [value for value, sent in zip(images.old, table.sent, strict=True) if sent]:
+        raise OtherIdentity
     return tuple([value if sent else UNSENT for value, sent in zip(images.old, table.sent, strict=True)])
 
 
@@ -189,7 +201,12 @@ class _Reader:
 
 
 def _key_only(images: Columns, sent: tuple[bool, ...]) -> Columns:
-    """Return old images that hold the replica identity alone: what else stands there as NULL was not sent."""
+    """Return old images that hold the replica identity alone: what else stands there as NULL was not sent.
+
+    Raises Unserved for what is of another identity: row by row it is told.
+    """
+    if any(values.null_count and 1 in _states(images, i) for i, values in enumerate(images.values) if sent[i]):
+        raise Unserved
     nothing = pa.nulls(len(images), pa.binary())
     unsent = np.ones(len(images), np.bool_)
     return Columns(

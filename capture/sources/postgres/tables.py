@@ -31,6 +31,12 @@ _INDEX_COLUMNS: Final = """ARRAY(
     SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n)"""
 
+#: The columns of the index that is a leaf's replica identity.
+_LEAF_INDEX: Final = """ARRAY(
+    SELECT a.attname::text FROM pg_index li JOIN pg_attribute a ON a.attrelid = li.indrelid
+    AND a.attnum = ANY (li.indkey[0:li.indnkeyatts - 1])
+    WHERE li.indrelid = l.oid AND li.indisreplident AND li.indisvalid)"""
+
 #: Whether the publication itself names a table. (The view pg_publication_tables waits for the lock of every table.)
 _NAMED: Final = """(p.puballtables
 OR EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = {table}.oid) {more})"""
@@ -55,7 +61,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.r
            SELECT FROM pg_partition_ancestors(c.oid) a JOIN pg_class up ON up.oid = a.relid
            WHERE up.oid <> c.oid AND {{ancestor_named}})) AS published,
        ARRAY(SELECT ARRAY[format('%%I.%%I', ln.nspname, l.relname), l.relreplident::text, l.relkind::text,
-                          l.relpersistence::text, has_table_privilege(l.oid, 'SELECT')::text]
+                          l.relpersistence::text, has_table_privilege(l.oid, 'SELECT')::text,
+                          (l.relreplident <> 'i' OR {_LEAF_INDEX} @> r.columns AND {_LEAF_INDEX} <@ r.columns)::text]
              FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
              JOIN pg_namespace ln ON ln.oid = l.relnamespace
              WHERE c.relkind = 'p' AND t.isleaf) AS leaves,
@@ -70,13 +77,17 @@ ORDER BY n.nspname, c.relname"""
 
 
 class LeafState(NamedTuple):
-    """A partition that holds rows; ``sql`` is its name for a statement."""
+    """A partition that holds rows; ``sql`` is its name for a statement.
+
+    ``same_index``: if an index is its replica identity, it has the columns of the table's.
+    """
 
     sql: str
     identity: str
     kind: str
     persistence: str
     readable: bool
+    same_index: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,8 @@ class TableState:
     def identified(self) -> bool:
         """Whether every UPDATE and DELETE sends old values as the table's own replica identity says."""
         own = self.keys.identity
-        return bool(self.keys.identity_columns(self.columns)) and all(leaf.identity == own for leaf in self.leaves)
+        same = all(leaf.identity == own and leaf.same_index for leaf in self.leaves)
+        return same and bool(self.keys.identity_columns(self.columns))
 
 
 def discover(
@@ -212,12 +224,12 @@ def locked(conn: psycopg.Connection[Any], states: Iterable[TableState], lock_tim
 
 
 def _no_identity(state: TableState) -> str:
+    if state.keys.identity_columns(state.columns):
+        return "some of its partitions have another replica identity than the table"
     if state.keys.identity == NOTHING:
         return "its replica identity is NOTHING: published, its UPDATE and DELETE would fail"
     if state.keys.identity == INDEX:
         return "the index of its replica identity is gone: published, its UPDATE and DELETE would fail"
-    if state.keys.identity_columns(state.columns):
-        return "some of its partitions have another replica identity than the table"
     if state.keys.primary_deferrable:
         return (
             "its primary key is deferrable, so it is no replica identity: published, its UPDATE and DELETE would fail"
@@ -264,6 +276,8 @@ def _state(row: tuple[Any, ...]) -> TableState:
         owner=owner,
         role=role,
         published=published,
-        leaves=tuple(LeafState(sql, own, what, kept, may == "true") for sql, own, what, kept, may in leaves),
+        leaves=tuple(
+            LeafState(sql, own, what, kept, may == "true", same == "true") for sql, own, what, kept, may, same in leaves
+        ),
         ancestors=tuple(map(int, ancestors)),
     )

@@ -60,6 +60,18 @@ def test_a_transaction_has_its_commit_position_and_resumes_behind_its_end():
     assert (batch.resume["lsn"], batch.between, batch.at.id) == (140, True, "5")
 
 
+def test_a_table_of_which_a_row_bears_another_identity_is_lost_and_the_others_go_on():
+    a = assembler()
+    other = OID + 1
+    feed(a, wire.begin(100, 5), TABLE, wire.relation(other, [(True, "id", 25, -1)], name="u"))
+    feed(a, wire.delete(OID, key=(None, b"x")), wire.insert(OID, (b"1", b"x")), wire.insert(other, (b"2",)))
+    feed(a, wire.commit(100, 140))
+    batch = a.take()
+
+    assert [row.table.name for row in rows(batch)] == ["u"]
+    assert list(batch.lost) == ["public.t"]
+
+
 def test_in_the_middle_of_a_transaction_resume_stays_at_the_end_of_the_one_before():
     a = assembler()
     feed(a, wire.begin(100), TABLE, wire.commit(100, 140), wire.begin(200))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from capture.runs import RunBuilder
 from capture.sources.postgres import changes, pgoutput
-from capture.sources.postgres.changes import Change, Reading, block_of
+from capture.sources.postgres.changes import Change, OtherIdentity, Reading, block_of
 from capture.sources.postgres.pgoutput import ProtocolError
 from schemas.block import UNSENT, Block, Op, Transaction
 from schemas.columnar.block import ColumnBlock
@@ -42,6 +42,8 @@ def messages(draw: st.DrawFn, table: Reading) -> bytes:
     """A row message of any kind; few values, so that keys stay equal and change."""
     cells = st.sampled_from([None, UNSENT, b"a", b"b"]) | texts.map(str.encode)
     row: st.SearchStrategy[Row] = st.tuples(*[cells] * len(table.sent))
+    # What is sent of a replica identity is never NULL.
+    key: st.SearchStrategy[Row] = st.tuples(*[cells.filter(bool) if sent else cells for sent in table.sent])
     kind = draw(st.sampled_from("IUKODd"))
     match kind:
         case "I":
@@ -49,11 +51,11 @@ def messages(draw: st.DrawFn, table: Reading) -> bytes:
         case "U":
             return wire.update(OID, draw(row))
         case "K":
-            return wire.update(OID, draw(row), key=draw(row))
+            return wire.update(OID, draw(row), key=draw(key))
         case "O":
             return wire.update(OID, draw(row), old=draw(row))
         case "D":
-            return wire.delete(OID, key=draw(row))
+            return wire.delete(OID, key=draw(key))
     return wire.delete(OID, old=draw(row))
 
 
@@ -86,8 +88,8 @@ def test_a_damaged_message_is_refused_or_read_as_it_is_read_alone(data: st.DataO
     rows[0] = rows[0][:at] + data.draw(st.binary(max_size=2)) + rows[0][at + data.draw(st.integers(0, 2)) :]
     try:
         expected = [changes.change(table, row) for row in rows]
-    except (ProtocolError, ValueError):
-        with pytest.raises((ProtocolError, ValueError)):
+    except (ProtocolError, ValueError, OtherIdentity):
+        with pytest.raises((ProtocolError, ValueError, OtherIdentity)):
             block_of(run_of(table, rows), fewest=1)
         return
     if any(len(row) != len(table.sent) for c in expected for row in (c.before, c.after) if row is not None):
@@ -95,6 +97,17 @@ def test_a_damaged_message_is_refused_or_read_as_it_is_read_alone(data: st.DataO
     found = block_of(run_of(table, rows), fewest=1)
     rowwise = found.to_block() if isinstance(found, ColumnBlock) else found
     assert rowwise == block_of(run_of(table, expected), fewest=1)
+
+
+@pytest.mark.parametrize(
+    "message", [wire.delete(OID, key=(None, b"2")), wire.update(OID, (b"1", b"3"), key=(None, b"2"))]
+)
+@pytest.mark.parametrize("fewest", [1, 9])
+def test_an_old_key_image_with_null_in_the_replica_identity_is_of_another_one(message: bytes, fewest: int) -> None:
+    schema = TableSchema("public", "t", (Column("c0", STRING, key_position=1, identity=True), Column("c1", STRING)))
+    table = Reading(OID, schema, (True, False), ())
+    with pytest.raises(OtherIdentity):
+        block_of(run_of(table, [wire.insert(OID, (b"0", b"0")), message]), fewest=fewest)
 
 
 def test_a_run_that_holds_a_row_which_was_looked_into_is_read_row_by_row() -> None:
