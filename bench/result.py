@@ -57,6 +57,8 @@ class Result:
     table: str = "standard"
     failed: str | None = None
     growth: dict[Key, dict[str, float]] = field(default_factory=dict)
+    #: The kind of source, where a case has several.
+    server: str | None = None
 
     def add(self, subject: str, figures: Figures, **labels: Any) -> None:
         """Note one run, and say so; ``labels`` tell apart the settings of a case that has several."""
@@ -90,12 +92,14 @@ class Result:
             "limits": limits,
             "machine": self.machine,
         }
-        return document | ({"failed": self.failed} if self.failed else {})
+        told = {"server": self.server, "failed": self.failed}
+        return document | {name: value for name, value in told.items() if value}
 
     def save(self, folder: Path) -> None:
-        """Keep the document as a file named after case and table."""
+        """Keep the document as a file named after case, table and kind of source."""
         folder.mkdir(parents=True, exist_ok=True)
         name = self.case if self.table in ("standard", self.case) else f"{self.case}-{self.table}"
+        name = name if self.server is None else f"{name}-{self.server}"
         (folder / f"{name}.json").write_text(json.dumps(self.document(), indent=1) + "\n")
 
     def _subject(self, key: Key, runs: Sequence[Figures]) -> dict[str, Any]:

@@ -48,7 +48,13 @@ def run(rig: Rig, options: Options, keep: Callable[[Result], None]) -> Iterator[
 def _measured(rig: Rig, cases: Pass, options: Options) -> dict[str, Result]:
     described = machine() | {"versions": rig.versions}
     results = {
-        case: Result(case, options.rows_of(case), machine=described, table=case if case in TABLES else options.table)
+        case: Result(
+            case,
+            options.rows_of(case),
+            machine=described,
+            table=case if case in TABLES else options.table,
+            server=options.kind if case.endswith("-mysql") else None,
+        )
         for case in cases
     }
     _guarded(results, rig, options)

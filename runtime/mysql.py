@@ -32,8 +32,10 @@ _SETTINGS: Final = {
     "net_read_timeout": "600",
     "net_write_timeout": "3600",  # a copy takes as long as the topics take
     "wait_timeout": "86400",
-    "lock_wait_timeout": "60",  # seconds; the server's default is a year
 }
+#: How long a statement waits for the lock of a table, in seconds, where nobody says otherwise; the server's default is
+#: a year. Under a limit on silence it is half of that, so that the server's answer comes first.
+_LOCK_WAIT_S: Final = 60
 #: The limit on a statement's time, which a server may set for everybody: MySQL's name (ms), MariaDB's (s).
 _NO_LIMIT: Final = "/*!50708 , max_execution_time=0 */", "/*M!100101 , max_statement_time=0 */"
 _CHARSET: Final = "utf8mb4"
@@ -44,26 +46,39 @@ _MAX_PACKET: Final = 1024 * 1024 * 1024
 
 
 def connect(
-    url: str, *, program_name: str, raw: bool = False, cursor: type[Cursor] | None = None, **more: Any
+    url: str,
+    *,
+    program_name: str,
+    answer_s: float | None = None,
+    raw: bool = False,
+    cursor: type[Cursor] | None = None,
+    **more: Any,
 ) -> Connection[Any]:
     """Open a session in autocommit mode: utf8mb4, UTC, our ``sql_mode``.
 
-    ``raw``: values are the bytes that the server sends, or None. ``cursor`` is PyMySQL's cursor class (SSCursor reads
-    rows as they come). ``more`` goes to PyMySQL. Raises Unreachable when the server does not answer, Refused when it
-    says no, BadInput for an unreadable URL or certificate file.
+    ``answer_s``: a server that is silent for so many seconds while it owes an answer counts as lost; without it a
+    statement may take for ever. The login may take as long as the URL's ``connect-timeout``. ``raw``: values are the
+    bytes that the server sends, or None. ``cursor`` is PyMySQL's cursor class (SSCursor reads rows as they come).
+    ``more`` goes to PyMySQL. Raises Unreachable when the server does not answer, Refused when it says no, BadInput for
+    an unreadable URL or certificate file.
     """
-    settings = connection_settings(url, program_name=program_name) | more
+    settings = connection_settings(url, program_name=program_name, answer_s=answer_s) | more
     if raw:
         settings |= {"use_unicode": False, "conv": dict(encoders)}
     if cursor is not None:
         settings["cursorclass"] = cursor
+    patience = {"read_timeout": settings["connect_timeout"], "write_timeout": answer_s}
     try:
-        return pymysql.connect(**settings)
+        made: Any = pymysql.connect(**patience, **settings)
     except pymysql.MySQLError as error:
         raise unreachable(url, error) from None
+    # The driver has one setting for the login and for all statements.
+    made._read_timeout = made._current_timeout = answer_s  # noqa: SLF001
+    made._sock.settimeout(answer_s)  # noqa: SLF001
+    return made  # type: ignore[no-any-return]
 
 
-def connection_settings(url: str, *, program_name: str) -> dict[str, Any]:
+def connection_settings(url: str, *, program_name: str, answer_s: float | None = None) -> dict[str, Any]:
     """Return what ``pymysql.connect`` takes for such a session; for the replication client, which connects itself.
 
     Holds the password and, off loopback, an SSLContext: it cannot be pickled or shown. Raises BadInput.
@@ -77,7 +92,7 @@ def connection_settings(url: str, *, program_name: str) -> dict[str, Any]:
         "database": given.database or None,
         "charset": _CHARSET,
         "collation": _COLLATION,
-        "init_command": _init_command(),
+        "init_command": _init_command(_LOCK_WAIT_S if answer_s is None else max(1, int(answer_s / 2))),
         "connect_timeout": given.connect_timeout,
         "max_allowed_packet": _MAX_PACKET,
         "program_name": program_name,
@@ -98,8 +113,9 @@ def address(url: str) -> str:
     return mysql_url.parse(url).place
 
 
-def _init_command() -> str:
-    settings = ", ".join(f"{name}={value}" for name, value in _SETTINGS.items())
+def _init_command(lock_wait_s: int) -> str:
+    given = _SETTINGS | {"lock_wait_timeout": str(lock_wait_s)}
+    settings = ", ".join(f"{name}={value}" for name, value in given.items())
     return f"SET SESSION {settings} {' '.join(_NO_LIMIT)}"
 
 

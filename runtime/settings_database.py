@@ -92,7 +92,7 @@ class SnapshotConfig(Section):
 
     lock_timeout_seconds: float = Field(default=600, gt=0)
     """Seconds that a chunk waits for its table behind an ALTER TABLE or the like; then all of capture starts anew. It
-    holds up no writers. PostgreSQL only."""
+    holds up no writers. MySQL, where a chunk needs a lock for a moment: how long it is tried for."""
 
 
 #: The kinds of sources that speak MySQL's protocol, and all kinds.
@@ -103,11 +103,9 @@ _POSTGRESQL_ONLY: Final = (
     "slot",
     "publication",
     "replica_identity",
-    "lock_timeout_seconds",
-    "patience_seconds",
     "slot_timeout_seconds",
 )
-_MYSQL_ONLY: Final = ("server_id", "zero_dates", "nul_characters")
+_MYSQL_ONLY: Final = ("server_id", "zero_dates", "nul_characters", "answer_timeout_seconds")
 
 
 class SourceConfig(_Database):
@@ -139,19 +137,25 @@ class SourceConfig(_Database):
     """U+0000 in text, which PostgreSQL cannot hold. keep: it travels as it is, and the table stops at the target;
     symbol: it becomes U+2400, the picture of it. MySQL and MariaDB only."""
 
+    answer_timeout_seconds: float = Field(default=60, ge=1)
+    """Seconds of silence after which a connection counts as lost and is made anew, also that of the log, on which an
+    idle server shows a sign of life every second. Half as long a statement waits for a table that is being altered.
+    MySQL and MariaDB only."""
+
     discover_seconds: float = Field(default=10, gt=0)
     """Seconds between looks at the catalog for new tables."""
 
     heartbeat_seconds: float = Field(default=10, gt=0)
-    """Seconds between marks in the log of an otherwise idle database, so that its log can be dropped."""
+    """Seconds between marks in the log of an otherwise idle database, so that its log can be dropped; MySQL and MariaDB
+    get no such marks."""
 
     lock_timeout_seconds: float = Field(default=3, gt=0)
-    """Seconds that a statement of ferryman's that changes a table or the publication waits for its lock, with writers
-    behind it, before it is tried again later. PostgreSQL only."""
+    """Seconds that a statement of ferryman's that changes a table or the publication, or on MySQL holds a table still
+    for a moment, waits for its lock, with writers behind it, before it is tried again later."""
 
     patience_seconds: float = Field(default=5, gt=0)
-    """Seconds to wait for a slot that the session before has not let go of, and for a commit that is in the log and not
-    visible yet, before the stream is opened anew. PostgreSQL only."""
+    """Seconds to wait for a slot (MySQL, MariaDB: a lock) that the session before has not let go of, and for a commit
+    that is in PostgreSQL's log and not visible yet, before the stream is opened anew."""
 
     slot_timeout_seconds: float = Field(default=30, gt=0)
     """Seconds that a new slot waits for transactions that run already before they are named and it is tried again.

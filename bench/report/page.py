@@ -37,18 +37,22 @@ no context headers, no statistics; tombstones are filtered out before the sink. 
 beforehand (`auto-register=false`), JSON with the schema in each message (its sink needs that), and where no sink
 follows also plain JSON. Its best figure counts. With its default tombstones it is shown beside, never counted.
 
-**The limit** is what PostgreSQL does with the same rows when nobody transforms them.
+**The limit** is what PostgreSQL does with the same rows when nobody transforms them. Of MySQL and MariaDB it is for
+`stream-mysql` what python-mysql-replication reads of the same log, throwing all rows away, and for `snapshot-mysql` what
+the server sends, unread.
 """
 
 _BLANK = "-"
+_SERVERS = {"mariadb": "MariaDB", "mysql": "MySQL"}
 #: What the tables' columns are called.
 _COLUMNS = ("subject", "rows/s", "of the limit", "CPU-s per million", "from the first row", "peak RSS, MiB")
 
 
-def place(document: Document) -> tuple[int, str]:
+def place(document: Document) -> tuple[int, str, str]:
     """Return where a document stands on the page."""
     cases = [*options.CASES]
-    return (cases.index(document["case"]) if document["case"] in cases else len(cases), document["table"])
+    number = cases.index(document["case"]) if document["case"] in cases else len(cases)
+    return number, document["table"], document.get("server", "")
 
 
 def render(documents: Sequence[Document], pictures: Mapping[str, str]) -> str:
@@ -159,7 +163,8 @@ def _title(document: Document, one: Mapping[str, Any]) -> str:
 
 def _case_title(document: Document) -> str:
     table_name = "" if document["table"] in ("standard", document["case"]) else f" of {document['table']}"
-    return f"{document['case']}{table_name}"
+    server = f", {_SERVERS[document['server']]}" if "server" in document else ""
+    return f"{document['case']}{table_name}{server}"
 
 
 def _label(one: Mapping[str, Any]) -> str:

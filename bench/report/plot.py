@@ -25,7 +25,8 @@ def bars(title: str, figure: str, documents: Sequence[Mapping[str, Any]]) -> str
         lines = _lines(document, figure)
         if document["case"] == "latency" or not lines:
             continue
-        parts.append(_text(10, at + 14, document["case"], "bold"))
+        server = f", {document['server']}" if "server" in document else ""
+        parts.append(_text(10, at + 14, f"{document['case']}{server}", "bold"))
         at += _ROW
         largest = max(value for _, value, _ in lines)
         for label, value, colour in lines:

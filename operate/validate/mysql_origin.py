@@ -67,7 +67,7 @@ class MySQLOrigin:
 
     def open(self) -> MySQLEnd:
         """Open a connection to the source, and one to the target for what is read there."""
-        return MySQLEnd(self._source.conninfo, self._target, self._tables)
+        return MySQLEnd(self._source, self._target, self._tables)
 
     def plan(self, source: End, target: PostgresEnd, record: TableRecord) -> Plan:
         """Return how a table is compared, from both catalogs."""
@@ -121,8 +121,8 @@ def _sorted(target: Shape, key: tuple[str, ...]) -> bool:
 class MySQLEnd:
     """An :class:`operate.validate.side.End`: a session at the source, and one at the target for its rows."""
 
-    def __init__(self, url: str, target: str, tables: dict[tuple[str, str], MySQLTable]) -> None:
-        self._url, self._tables = url, tables
+    def __init__(self, source: SourceConfig, target: str, tables: dict[tuple[str, str], MySQLTable]) -> None:
+        self._url, self._answer_s, self._tables = source.conninfo, source.answer_timeout_seconds, tables
         self._reader: Connection[Any] | None = self._connect()
         self.stage = postgres.connect(target, application_name="ferryman validate", autocommit=True)
         self._staged: Plan | None = None
@@ -169,7 +169,7 @@ class MySQLEnd:
         """Give a session at the source; its errors become Unreachable or Refusal."""
         try:
             if not raw:
-                with mysql.connect(self._url, program_name="ferryman validate") as own:
+                with self._connect(raw=False) as own:
                     yield own
                 return
             if self._reader is None or not self._reader.open:
@@ -192,8 +192,8 @@ class MySQLEnd:
         self.stage.execute(make.encode())
         self._staged = plan
 
-    def _connect(self) -> Connection[Any]:
-        return mysql.connect(self._url, program_name="ferryman validate", raw=True)
+    def _connect(self, *, raw: bool = True) -> Connection[Any]:
+        return mysql.connect(self._url, program_name="ferryman validate", answer_s=self._answer_s, raw=raw)
 
 
 class MySQLSide:

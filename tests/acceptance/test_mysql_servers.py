@@ -45,7 +45,7 @@ def pipeline(site: Site, workload: Workload, kafka: str, target_server: str, tmp
     name = f"servers_{secrets.token_hex(4)}"
     with (
         fresh_database(target_server, "target") as target,
-        closing(Pipeline(tmp_path, name, kafka, site.url, target)) as made,
+        closing(Pipeline(tmp_path, name, kafka, site.url, target, source={"answer_timeout_seconds": 4})) as made,
     ):
         made.patience_s = 180
         made.start()
@@ -58,7 +58,7 @@ def assert_equal(pipeline: Pipeline, workload: Workload) -> None:
     assert workload.differences(pipeline.target) == []
 
 
-@pytest.mark.parametrize("fault", [network.cut, network.reset])
+@pytest.mark.parametrize("fault", [network.cut, network.reset, network.stall])
 def test_a_link_that_breaks_costs_time_but_no_row(
     site: Site, workload: Workload, pipeline: Pipeline, fault: Callable[..., None]
 ) -> None:

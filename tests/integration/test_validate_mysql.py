@@ -17,6 +17,7 @@ from operate.validate.origin import Refusal, target_end
 from operate.validate.shape import Incompatible
 from operate.validate.table import Comparison
 from runtime import mysql
+from runtime.config import SourceConfig
 from runtime.names import spell
 from schemas.positions import TableRecord
 
@@ -39,9 +40,7 @@ class Pair:
     def __init__(self, source: str, target: str) -> None:
         self.database = urlsplit(source).path[1:]
         settings = SimpleNamespace(conninfo=target)
-        self.origin = MySQLOrigin(
-            SimpleNamespace(target=settings), SimpleNamespace(conninfo=source, zero_dates="keep", nul_characters="keep")
-        )
+        self.origin = MySQLOrigin(SimpleNamespace(target=settings), SourceConfig(type="mysql", url=source))
         self.crew = Crew(self.origin.open, lambda: target_end(target), 2)
         self.source = mysql.connect(source, program_name="test")
         self.target = psycopg.connect(target, autocommit=True)

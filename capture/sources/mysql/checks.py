@@ -66,7 +66,7 @@ def check(config: SourceConfig, selection: Selection) -> list[Fault]:
 
     Raises Unreachable or Refused when the server does not let us look, SourceError when the catalog cannot be read.
     """
-    with connect(config.conninfo, program_name=_PROGRAM) as conn:
+    with connect(config.conninfo, program_name=_PROGRAM, answer_s=config.answer_timeout_seconds) as conn:
         facts = _facts(conn)
         found, _ = tables.discover(conn, selection, lambda _name: "", {}, mariadb=facts.server.mariadb)
         faults = server_faults(facts, config.server_id)
@@ -79,7 +79,7 @@ def check(config: SourceConfig, selection: Selection) -> list[Fault]:
 
 def warnings(config: SourceConfig, selection: Selection) -> list[Fault]:
     """Return what does not keep capture from running but may hurt later. Raises as :func:`check`."""
-    with connect(config.conninfo, program_name=_PROGRAM) as conn:
+    with connect(config.conninfo, program_name=_PROGRAM, answer_s=config.answer_timeout_seconds) as conn:
         facts = _facts(conn)
         with translated("foreign keys cannot be read"):
             cascades = server.rows(conn, _CASCADES)
@@ -208,7 +208,8 @@ def _log_faults(conn: Connection[Any], found: list[FoundTable]) -> list[Fault]:
 def _stream_faults(conn: Connection[Any], config: SourceConfig, known: Server) -> list[Fault]:
     """A user who may look may still not be let at the log: so try it, under another number than a running capture's."""
     try:
-        stream = Stream(config.conninfo, _PROGRAM, known, config.server_id ^ _TRIAL)
+        number, answer_s = config.server_id ^ _TRIAL, config.answer_timeout_seconds
+        stream = Stream(config.conninfo, _PROGRAM, known, number, answer_s)
         try:
             stream.start(*server.standing(conn, known))
         finally:

@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from capture.source import FoundTable
     from capture.sources.mysql.catalog import Version
     from capture.sources.mysql.column_meta import ColumnMeta
+    from runtime.config import SourceConfig
 
-#: How long writers of a table may wait behind our lock of it, in seconds, where a lock is needed; and how often we try.
-_LOCK_TIMEOUT_S: Final = 2
-_LOCK_TRIES: Final = 10
+#: Where a table must be locked and cannot be: how long its writers are left in peace, in seconds.
 _LOCK_PAUSE_S: Final = 1.0
 #: Keys asked for with one statement.
 _KEYS_AT_ONCE: Final = 500
@@ -47,12 +46,23 @@ _BUFFER_BYTES: Final = 1 << 20
 class Access:
     """What a worker needs to connect; pickles. The URL holds the password, so it is never shown.
 
-    ``uid`` is the server whose log is streamed: places of another one mean nothing.
+    ``uid`` is the server whose log is streamed: places of another one mean nothing. In seconds: for how long the server
+    may be silent, how long writers of a table may wait behind our lock of it, and how long that lock is tried for.
     """
 
     url: str = field(repr=False)
     program_name: str
     uid: str
+    answer_s: float
+    lock_s: int
+    patience_s: float
+
+
+def access(config: SourceConfig, program_name: str, uid: str) -> Access:
+    """Return what a worker needs to connect as a pipeline file says it."""
+    answer_s = config.answer_timeout_seconds
+    lock_s = max(1, int(min(config.lock_timeout_seconds, answer_s / 2)))  # the server takes whole seconds
+    return Access(config.conninfo, program_name, uid, answer_s, lock_s, config.snapshot.lock_timeout_seconds)
 
 
 def drop(conn: Any) -> None:
@@ -67,6 +77,7 @@ class _Session:
     reads: Connection[Any]
     beside: Connection[Any]
     server: server.Server
+    access: Access
 
 
 #: This process' sessions, kept between chunks.
@@ -93,9 +104,10 @@ def read_chunk(request: ChunkRequest) -> ChunkRead:
 def _session(access: Access) -> _Session:
     session = _sessions.get(access)
     if session is None:
-        reads = connect(access.url, program_name=access.program_name)
-        beside = connect(access.url, program_name=access.program_name)
-        session = _sessions[access] = _Session(reads, beside, server.inspect(beside))
+        reads, beside = (
+            connect(access.url, program_name=access.program_name, answer_s=access.answer_s) for _ in range(2)
+        )
+        session = _sessions[access] = _Session(reads, beside, server.inspect(beside), access)
         if session.server.uid != access.uid or server.inspect(reads).uid != access.uid:
             raise SourceUnavailable("the address leads to another server than the stream's")
     return session
@@ -117,6 +129,7 @@ def _read(session: _Session, request: ChunkRequest) -> ChunkRead:
         version = _version(session, table)
         statements = _statements(request, version)
         if statements is None:
+            session.reads.rollback()  # or whoever alters the table next would wait for us
             return ChunkRead(version.schema, snapshot, snapshot.place.dump(), 0, None, stale=True)
         change = row_packets.formed([forms.selected(column) for column in version.columns])
         with _spooled(request.spool) as (path, file):
@@ -147,7 +160,7 @@ def place_of_snapshot(conn: Connection[Any]) -> Place:
 
 def _locked_snapshot(session: _Session, table: FoundTable) -> Snapshot:
     """Hold the table still for a moment: no transaction that changed it is then between its commit and its log."""
-    _lock(session.beside, table)
+    _lock(session.beside, table, session.access)
     try:
         server.rows(session.reads, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         return Snapshot(server.place(session.beside))
@@ -155,13 +168,14 @@ def _locked_snapshot(session: _Session, table: FoundTable) -> Snapshot:
         server.rows(session.beside, "UNLOCK TABLES")
 
 
-def _lock(conn: Connection[Any], table: FoundTable) -> None:
-    server.rows(conn, f"SET SESSION lock_wait_timeout = {_LOCK_TIMEOUT_S}")
-    for left in reversed(range(_LOCK_TRIES)):
+def _lock(conn: Connection[Any], table: FoundTable, access: Access) -> None:
+    server.rows(conn, f"SET SESSION lock_wait_timeout = {access.lock_s}")
+    deadline = time.monotonic() + access.patience_s
+    while True:
         try:
             server.rows(conn, f"LOCK TABLES {quote(table.namespace, table.table)} READ")
         except pymysql.err.OperationalError as error:
-            if error.args[0] != ER.LOCK_WAIT_TIMEOUT or not left:
+            if error.args[0] != ER.LOCK_WAIT_TIMEOUT or time.monotonic() >= deadline:
                 raise
             time.sleep(_LOCK_PAUSE_S)
         else:

@@ -57,7 +57,9 @@ class MySQLSession:
 
     def __init__(self, pipeline: str, config: SourceConfig) -> None:
         self._config, self._turn = config, turn(pipeline, config)
-        self._connection = connect(config.conninfo, program_name="ferryman operate")
+        self._connection = connect(
+            config.conninfo, program_name="ferryman operate", answer_s=config.answer_timeout_seconds
+        )
 
     def __enter__(self) -> Self:
         return self

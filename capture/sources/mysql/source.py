@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from schemas.table import Column, TableSchema
 
 log = structlog.get_logger()
-
-#: How long a start waits for another capture of this pipeline to end, in seconds.
-_LOCK_WAIT_S: Final = 5
 
 OTHER_SERVER = "the server was changed: without a key, rows published just before cannot be told from new ones"
 
@@ -72,7 +69,9 @@ class MySQLSource:
     def prepare(self) -> dict[str, Any]:
         """Connect and return the source's identity."""
         self.close()
-        self._session = connect(self._config.conninfo, program_name=self._application)
+        self._session = connect(
+            self._config.conninfo, program_name=self._application, answer_s=self._config.answer_timeout_seconds
+        )
         self._server = self._versions.server = server.inspect(self._session)
         if self._server.server_id == self._config.server_id:
             raise SourceError(
@@ -136,9 +135,14 @@ class MySQLSource:
         """Two captures with one server_id would cut each other off: the lock is held as long as the session lives."""
         with translated("the server gives no lock"):
             name = turn(self._pipeline, self._config)
-            taken = server.value(self._connected(), "SELECT GET_LOCK(%s, %s)", name, _LOCK_WAIT_S)
+            taken = server.value(self._connected(), "SELECT GET_LOCK(%s, %s)", name, self._patience_s)
         if taken != 1:
             raise SourceUnavailable("another capture of this pipeline is connected", "stop it; two take turns")
+
+    @property
+    def _patience_s(self) -> float:
+        """The server answers about its lock before its silence counts."""
+        return min(self._config.patience_seconds, self._config.answer_timeout_seconds / 2)
 
     def _resumed(self, saved: Standing, identity: dict[str, Any]) -> Standing:
         """Return where to go on; on another server by transaction ids, under a new epoch."""
@@ -159,7 +163,10 @@ class MySQLSource:
 
     def _begin(self, standing: Standing) -> None:
         self._close_stream()
-        stream = Stream(self._config.conninfo, self._application, self._known(), self._config.server_id)
+        config = self._config
+        stream = Stream(
+            config.conninfo, self._application, self._known(), config.server_id, config.answer_timeout_seconds
+        )
         self._stream = stream
         stream.start(standing.place, standing.gtids)
         if standing.place is not None and standing.born and stream.born(standing.place.file) not in (0, standing.born):
@@ -258,7 +265,7 @@ class MySQLSource:
 
     def connection(self) -> chunks.Access:
         """Return what a worker needs to connect."""
-        return chunks.Access(self._config.conninfo, f"{self._application} snapshot", self._known().uid)
+        return chunks.access(self._config, f"{self._application} snapshot", self._known().uid)
 
     def chunk_reader(self) -> Callable[[ChunkRequest], ChunkRead]:
         """Return the function that workers run."""

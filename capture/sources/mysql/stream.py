@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from capture.sources.mysql.coordinates import Place
     from capture.sources.mysql.server import Server
 
-#: The server shows a sign of life this often, in seconds, and is given up after so many of them.
-HEARTBEAT_S: Final = 1
-_SILENCE_S: Final = 60.0
-#: What the server sends first must come within this time, in seconds: it may have to search its log.
-_FIRST_S: Final = 60.0
+#: An idle server shows a sign of life this often, in seconds: so late is known that there is nothing more to read.
+HEARTBEAT_S: Final = 1.0
+#: So many of them must fit into the time after which a silent server is given up.
+_HEARTBEATS: Final = 4
 
 _COM_BINLOG_DUMP, _COM_BINLOG_DUMP_GTID = 0x12, 0x1E
 _DUMP: Final = Struct("<IHI")
@@ -68,9 +67,9 @@ class Sink(Protocol):
 class Stream:
     """One replication connection. Not thread-safe; raises SourceUnavailable wherever the connection breaks."""
 
-    def __init__(self, url: str, program_name: str, server: Server, server_id: int) -> None:
-        self._server, self._server_id = server, server_id
-        conn: Any = connect(url, program_name=program_name)
+    def __init__(self, url: str, program_name: str, server: Server, server_id: int, answer_s: float) -> None:
+        self._server, self._server_id, self._answer_s = server, server_id, answer_s
+        conn: Any = connect(url, program_name=program_name, answer_s=answer_s)
         self._conn, self._sock = conn, conn._sock  # noqa: SLF001 - the protocol is ours from here on
         self._buffer = bytearray()
         self._heard_at = time.monotonic()
@@ -87,7 +86,7 @@ class Stream:
         command, payload = self._dump(at, after)
         with translated("the stream does not start"):
             self._conn._execute_command(command, payload)  # noqa: SLF001
-        deadline = time.monotonic() + _FIRST_S
+        deadline = time.monotonic() + self._answer_s  # it may have to search its log
         while not self._waiting or self._waiting[-1][0].kind != binlog.FORMAT:
             event = self._next(starting=True)
             if event is not None:
@@ -102,7 +101,8 @@ class Stream:
 
     def _introduce(self, after: GtidSet | GtidPosition) -> None:
         settings = ["@master_binlog_checksum = @@global.binlog_checksum"]
-        settings += [f"@{role}_heartbeat_period = {HEARTBEAT_S * 1_000_000_000}" for role in ("master", "source")]
+        heartbeat_ns = int(min(HEARTBEAT_S, self._answer_s / _HEARTBEATS) * 1_000_000_000)
+        settings += [f"@{role}_heartbeat_period = {heartbeat_ns}" for role in ("master", "source")]
         if self._server.mariadb:
             settings += ["@mariadb_slave_capability = 4", "@slave_gtid_strict_mode = 1"]
             settings += ["@slave_gtid_ignore_duplicates = 0", f"@slave_connect_state = '{after}'"]
@@ -144,8 +144,8 @@ class Stream:
     def wait(self, timeout_s: float) -> None:
         """Wait until something arrives, for at most ``timeout_s``; raises SourceUnavailable after a long silence."""
         self._receive(timeout_s)
-        if time.monotonic() - self._heard_at > _SILENCE_S:
-            raise SourceUnavailable("the server has sent nothing, not even a heartbeat, for a minute")
+        if time.monotonic() - self._heard_at > self._answer_s:
+            raise SourceUnavailable(f"the server has sent nothing, not even a heartbeat, for {self._answer_s:g} s")
 
     def close(self) -> None:
         """Close the connection at once; the server notices. Safe to call twice."""

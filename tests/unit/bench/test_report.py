@@ -117,3 +117,13 @@ def test_the_page_and_its_pictures_are_made_from_what_is_kept(tmp_path: Path) ->
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert len(pictures) == len(plot.PICTURES)
     assert all((tmp_path / picture).exists() for picture in pictures)
+
+
+def test_a_case_of_several_kinds_of_source_is_told_by_its_kind(tmp_path: Path) -> None:
+    for server in ("mysql", "mariadb"):
+        made = document(subject("ferryman", 400, 10.0, 100), case="stream-mysql") | {"server": server}
+        (tmp_path / f"{server}.json").write_text(json.dumps(made))
+    report.write(tmp_path, tmp_path / "page.md")
+
+    text = (tmp_path / "page.md").read_text()
+    assert re.findall("^## (stream.*)$", text, re.MULTILINE) == ["stream-mysql, MariaDB", "stream-mysql, MySQL"]

@@ -75,6 +75,14 @@ def test_a_kept_result_is_the_document_under_the_name_of_case_and_table(tmp_path
     assert result.document()["failed"] == "no room"
 
 
+def test_results_of_both_kinds_of_source_are_kept_side_by_side(tmp_path: Path) -> None:
+    for server in ("mariadb", "mysql"):
+        Result("stream-mysql", 1000, server=server).save(tmp_path)
+
+    kept = {path.name: json.loads(path.read_text())["server"] for path in tmp_path.iterdir()}
+    assert kept == {"stream-mysql-mariadb.json": "mariadb", "stream-mysql-mysql.json": "mysql"}
+
+
 def test_every_run_is_said_at_once_and_not_where_the_documents_go(capsys) -> None:
     Result("latency", 0).add("ferryman", Figures(1999.6, 1.0, 1.0), changes_per_s=2000)
 
