@@ -38,8 +38,8 @@ beforehand (`auto-register=false`), JSON with the schema in each message (its si
 follows also plain JSON. Its best figure counts. With its default tombstones it is shown beside, never counted.
 
 **The limit** is what PostgreSQL does with the same rows when nobody transforms them. Of MySQL and MariaDB it is for
-`stream-mysql` what python-mysql-replication reads of the same log, throwing all rows away, and for `snapshot-mysql` what
-the server sends, unread.
+`stream-mysql` what python-mysql-replication reads of the same log, throwing all rows away, and for `snapshot-mysql`
+what the server sends, unread.
 """
 
 _BLANK = "-"
