@@ -92,6 +92,8 @@ def move_on(source, db, copy):
     saved = read_all(source).resume
     source.confirm(saved)
     source.keep_alive()
+    received = "SELECT pg_last_wal_receive_lsn() - '0/0'"
+    wait_for(lambda: copy.value(received) >= saved["lsn"])  # a slot that is ahead of the standby is an error there
     copy.run("SELECT pg_sync_replication_slots()")
     return saved
 
