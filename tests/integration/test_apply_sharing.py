@@ -25,6 +25,8 @@ from tests.unit.apply.histories import INT, TEXT, Event, received
 pytestmark = pytest.mark.live
 
 NAMES = ("a", "b", "c")
+#: What is blocked is looked at again when a test says so, however long it takes.
+PAUSES = RetryConfig(blocked_seconds=36_000, stuck_seconds=40_000)
 KEYED = tuple(
     TableSchema(
         "public",
@@ -54,7 +56,7 @@ class Replica:
             poll=lambda _: Poll({}, [], set()), hold=lambda _: None, note=lambda _: None, known_end=lambda _: 0
         )
         reader: Any = None
-        self.loop = Loop(Parts(consumer, ownership, reader, lambda: None, connect, "evolve", RetryConfig()))
+        self.loop = Loop(Parts(consumer, ownership, reader, lambda: None, connect, "evolve", PAUSES))
 
     def take_over(self, owner: str, *names: str) -> None:
         works = [work for work in self.works.values() if work.table.removeprefix("public.") in (names or NAMES)]

@@ -21,6 +21,7 @@ from schemas.fingerprint import fingerprint
 from schemas.framing import Fingerprint, Guid, RegistryId, read_frame
 from schemas.naming import schemas_topic
 from schemas.table import Column, Kind, TableSchema, ValueType
+from tests.support.clock import Clock
 from tests.support.patience import PATIENCE_S
 
 TOPIC = "shop.public.items"
@@ -108,29 +109,25 @@ def test_a_schema_that_is_nowhere_is_unknown(broker, pipeline_name):
 
 @pytest.mark.live
 def test_schemas_that_are_nowhere_are_not_waited_for_one_after_the_other(broker, pipeline_name, monkeypatch):
-    naps: list[float] = []
-    monkeypatch.setattr(schema_store.time, "sleep", naps.append)
-    reader = SchemaReader(broker.model_copy(update={"schema_wait_seconds": 0.5}), pipeline_name)
-    with pytest.raises(UnknownSchemaError):
-        reader.get(Fingerprint(1))
-    waited = len(naps)
-    for number in range(2, 5):
+    clock = Clock()
+    monkeypatch.setattr(schema_store, "time", clock)
+    reader = SchemaReader(broker.model_copy(update={"schema_wait_seconds": 5}), pipeline_name)
+    for number in range(4):
         with pytest.raises(UnknownSchemaError):
             reader.get(Fingerprint(number))
-    assert len(naps) == waited > 0
+    assert clock.now == 5
 
 
 @pytest.mark.live
 def test_how_long_none_is_waited_for_after_that_is_a_setting(broker, pipeline_name, monkeypatch):
-    naps: list[float] = []
-    monkeypatch.setattr(schema_store.time, "sleep", naps.append)
-    impatient = broker.model_copy(update={"schema_wait_seconds": 0.05, "schema_pause_seconds": 0})
-    reader = SchemaReader(impatient, pipeline_name)
-    for number in range(2):
-        naps.clear()
+    clock = Clock()
+    monkeypatch.setattr(schema_store, "time", clock)
+    patient = broker.model_copy(update={"schema_wait_seconds": 5, "schema_pause_seconds": 0})
+    reader = SchemaReader(patient, pipeline_name)
+    for number in range(4):
         with pytest.raises(UnknownSchemaError):
             reader.get(Fingerprint(number))
-        assert naps
+    assert clock.now == 20
 
 
 @pytest.mark.live

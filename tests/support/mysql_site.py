@@ -69,7 +69,7 @@ class Site:
     def part(self) -> None:
         """Wait until the second server has everything, and end its replication."""
         goal = self._executed(0)
-        until(lambda: self._executed(1) == goal, "the replica has everything", 120)
+        until(lambda: self._executed(1) == goal, "the replica has everything")
         self._run(1, "STOP REPLICA")
 
     def move(self, to: int) -> None:

@@ -14,6 +14,7 @@ import pymysql
 
 from runtime import mysql, mysql_url
 from runtime.errors import Unreachable
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ class Workload:
         """Wait until so many more transactions were committed."""
         with self._news:
             goal = self._done.total() + transactions
-            assert self._news.wait_for(lambda: self._done.total() >= goal or self._failed, 60)
+            assert self._news.wait_for(lambda: self._done.total() >= goal or self._failed, PATIENCE_S)
 
     def write_much(self, rows: int = 4_000) -> None:
         """Commit one transaction of so many new rows, which also changes every account and takes some visits away."""
