@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import errors
 
@@ -35,16 +35,28 @@ SELECT array_agg(a.attname::text)
    AND i.indpred IS NULL AND i.indexprs IS NULL
  GROUP BY i.indexrelid"""
 
+_ACTS = """f.contype = 'f' AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
+           AND current_setting('session_replication_role') <> 'replica'"""
+
+_TRIGGERS = """(SELECT coalesce(md5(string_agg(t.oid::text || t.tgenabled::text, ' ' ORDER BY t.oid)), '')
+         FROM pg_trigger t WHERE t.tgrelid = {table})"""
+
 #: A foreign key acts by a trigger of the table that it refers to, and in a session of a replica triggers rest.
-_TABLE = """
+_TABLE: LiteralString = f"""
 SELECT c.oid::bigint, EXISTS (SELECT FROM pg_constraint f WHERE f.contype = 'f' AND f.confrelid = c.oid),
-       (SELECT min(f.conname) FROM pg_constraint f
-         WHERE f.contype = 'f' AND f.conrelid = c.oid
-           AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))
-           AND current_setting('session_replication_role') <> 'replica')
+       (SELECT min(f.conname) FROM pg_constraint f WHERE f.conrelid = c.oid AND {_ACTS}),
+       ARRAY(SELECT ARRAY[rn.nspname::text, r.relname::text, f.conname::text]
+               FROM pg_constraint f
+               JOIN pg_class r ON r.oid = f.conrelid
+               JOIN pg_namespace rn ON rn.oid = r.relnamespace
+              WHERE f.confrelid = c.oid AND f.conrelid <> c.oid AND {_ACTS} ORDER BY f.oid),
+       CASE WHEN current_setting('session_replication_role') <> 'replica' THEN {_TRIGGERS.format(table="c.oid")} END
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'f', 'v')"""
+
+
+_EXPECT_TRIGGERS: LiteralString = f"SELECT 1 / (%s = {_TRIGGERS.format(table='%s')})::int"
 
 
 def read_table(session: Session, namespace: str, name: str) -> TargetTable | None:
@@ -52,10 +64,19 @@ def read_table(session: Session, namespace: str, name: str) -> TargetTable | Non
     found = session.execute(_TABLE, (namespace, name)).fetchone()
     if found is None:
         return None
-    oid, referenced, acting = found
+    oid, referenced, acting, acted_on, triggers = found
     columns = tuple(TargetColumn(*row) for row in session.execute(_COLUMNS, (oid,)))
     unique = frozenset(frozenset(names) for (names,) in session.execute(_UNIQUE, (oid,)))
-    return TargetTable(namespace, name, columns, unique, referenced, acting)
+    by = tuple((schema, table, key) for schema, table, key in acted_on)
+    return TargetTable(namespace, name, columns, unique, referenced, acting, by, oid, triggers)
+
+
+def expect_triggers(session: Session, table: TargetTable) -> None:
+    """Have the transaction fail with DivisionByZero if the table's triggers are others than those.
+
+    Once rows of the table were written they stay as they are: CREATE TRIGGER and foreign keys wait for its lock.
+    """
+    session.execute(_EXPECT_TRIGGERS, (table.triggers, table.oid))
 
 
 def has_schema(session: Session, namespace: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from apply import catalog, type_width
+from apply import catalog, state, type_width
 from apply.errors import Blocked
 from apply.layout import Layout, TargetTable
 from runtime import failpoints, type_rules
@@ -49,6 +49,7 @@ def ensure(
     target = catalog.read_table(session, table.namespace, table.name)
     types = _types(session, table, rules) if policy != "ignore" else {}
     if target is not None:
+        _check_acted_on(session, target)
         _check_ruled(table, target, types, rules)
     statements = []
     if policy != "ignore":
@@ -69,6 +70,27 @@ def ensure(
     return layout(table, target)
 
 
+def _check_acted_on(session: Session, target: TargetTable) -> None:
+    """Refuse to write where the target would remove or change rows of another table that we fill.
+
+    That table waits too (see layout), but somebody may have added the key when it was ahead of this one already.
+    """
+    for namespace, name, key in target.acted_on:
+        if state.has_rows(session, spell(namespace, name)):
+            raise Blocked(
+                f"the foreign key {key} of the target's table {spell(namespace, name)} changes its rows by itself when "
+                f"{spell(target.namespace, target.name)} is written to",
+                _acting_fix(key),
+            )
+
+
+def _acting_fix(key: str) -> str:
+    return (
+        f"let the role set session_replication_role, or make {key} act on nothing (NO ACTION); "
+        "ferryman goes on by itself"
+    )
+
+
 def _check_dropped(table: TableSchema, target: TargetTable | None, applied: Collection[str]) -> None:
     """Refuse to make anew what the target has had: its rows, or values in them, would be missing silently."""
     dropped = [c.name for c in table.columns if c.name in applied and (target is None or target.column(c.name) is None)]
@@ -87,8 +109,7 @@ def layout(table: TableSchema, target: TargetTable | None, *, created: bool = Fa
         # Tables do not move at one pace: the row that it acts upon may be one from after its change, and would be lost.
         raise Blocked(
             f"the foreign key {target.acting} of the target's table {name} changes its rows by itself",
-            f"let the role set session_replication_role, or make {target.acting} act on nothing (NO ACTION); "
-            "ferryman goes on by itself",
+            _acting_fix(target.acting),
         )
     columns, positions = [], []
     for i, column in enumerate(table.columns):

@@ -28,7 +28,8 @@ class TargetTable:
 
     ``unique`` holds the column sets of the unique indexes that ON CONFLICT can use. ``referenced``: foreign keys of
     other tables point at it. ``acting``: a foreign key of its own by which the target would remove or change its rows
-    when we write to another table.
+    when we write to another table. ``acted_on``: tables with such a key to this one, as (schema, table, key).
+    ``triggers`` stands for those that the table has, foreign keys' among them (None: in our session they rest).
     """
 
     namespace: str
@@ -37,6 +38,9 @@ class TargetTable:
     unique: frozenset[frozenset[str]] = frozenset()
     referenced: bool = False
     acting: str | None = None
+    acted_on: tuple[tuple[str, str, str], ...] = ()
+    oid: int = 0
+    triggers: str | None = None
 
     def column(self, name: str) -> TargetColumn | None:
         """Return the column of this name, if there is one."""

@@ -42,6 +42,8 @@ SELECT state, made_by_ferryman, columns FROM ferryman.table_state WHERE pipeline
 
 _STATES: Final = 'SELECT "table", state FROM ferryman.table_state WHERE pipeline = %s AND "table" = ANY (%s)'
 
+_HAS_ROWS: Final = 'SELECT FROM ferryman.table_state WHERE "table" = %s AND columns IS NOT NULL'
+
 
 @dataclass(slots=True)
 class Tally:
@@ -121,6 +123,11 @@ def read(session: Session, pipeline: str, table: str) -> Recorded | None:
 def states(session: Session, pipeline: str, tables: list[str]) -> dict[str, str]:
     """Return the states of those of these tables that were ever seen, by name."""
     return dict(session.execute(_STATES, (pipeline, tables)).fetchall())
+
+
+def has_rows(session: Session, table: str) -> bool:
+    """Whether any pipeline ever applied rows to a table of this name."""
+    return session.execute(_HAS_ROWS, (table,)).fetchone() is not None
 
 
 def applied(session: Session, place: Place, table: str, done: Applied) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apply.checkpoint import Place
+    from apply.layout import TargetTable
     from apply.partition import Batch
     from apply.session import Session
     from apply.work import Work
@@ -66,6 +67,7 @@ class Transaction:
         self._planned = [(run, plan(run)) for run in versions(batch.received)]
         self._made = False
         self._left: tuple[Writer, Plan] | None = None
+        self._written: TargetTable | None = None
         self._done: Checkpoint | None = None
 
     def apply(self) -> None:
@@ -120,6 +122,8 @@ class Transaction:
         if self._left is not None:
             writer, steps = self._left
             writer.write(steps)
+        if self._batch.complete and self._written is not None and self._written.triggers is not None:
+            catalog.expect_triggers(self._session, self._written)
         if self._batch.received:
             self._count(self._batch, sum(steps.by_reference for _, steps in self._planned))
         self._done = self._save(self._batch) if self._batch.complete else None
@@ -134,6 +138,7 @@ class Transaction:
     def _write(self, run: list[AnyReceived], steps: Plan, *, leave: bool) -> None:
         opening = any(isinstance(step, Truncate) and step.opening for step in steps.steps)
         statements = self._statements(run[0].table, opening=opening)
+        self._written = statements.layout.table
         if opening:
             self._permit_opening(statements)
         writer = Writer(self._session, statements, rebuild=self._work.rebuild)

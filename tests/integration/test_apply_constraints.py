@@ -133,6 +133,36 @@ def test_a_table_from_which_a_foreign_key_would_remove_rows_by_itself_is_not_wri
     assert (parent.rows("id"), child.rows()) == ([(1,)], [(2, 1)])
 
 
+@pytest.mark.parametrize("action", ["ON DELETE CASCADE", "ON UPDATE SET NULL ON DELETE NO ACTION"])
+def test_a_foreign_key_that_is_added_meanwhile_removes_nothing(lanes: Lanes, bystander: Lane, action: str) -> None:
+    """Not even once: the transaction that would have set it off is undone."""
+    names = [f"{part}_{action.split()[1].lower()}" for part in ("master", "detail")]
+    master = lanes.lane(names[0], create="id int PRIMARY KEY, small text, big text")
+    detail = lanes.lane(names[1], family(names[1]))
+    master.change(insert(1), insert(2))
+    detail.change(born(1, 1))
+    master.streams()
+    detail.streams()
+    lanes.run(
+        f"ALTER TABLE {detail.quoted} ADD CONSTRAINT late FOREIGN KEY (parent) REFERENCES {master.quoted} {action}"
+    )
+
+    master.change(delete(1) if "CASCADE" in action else update(1, "s", new=3))
+    reason, fix = master.halted()
+    assert "late" in reason
+    assert "session_replication_role" in fix
+    assert detail.rows() == [(1, 1)]
+    detail.change(born(2, 2))
+    assert "late" in detail.halted()[0]
+    bystander.goes_on()
+    lanes.run(f"ALTER TABLE {detail.quoted} DROP CONSTRAINT late")
+    master.streams()
+    detail.streams()
+
+    assert master.rows("id") == [(2,)] if "CASCADE" in action else [(2,), (3,)]
+    assert detail.rows() == [(1, 1), (2, 2)]
+
+
 UNIQUE = [
     "UNIQUE (small)",
     "UNIQUE (small) DEFERRABLE",

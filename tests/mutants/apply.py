@@ -11,6 +11,7 @@ _PARTITION: Final = (
 )
 _TRANSACTION: Final = "tests/integration/test_apply_transaction.py::"
 _SUBSCRIPTION: Final = "tests/unit/apply/test_subscription.py::"
+_CONSTRAINTS: Final = "tests/integration/test_apply_constraints.py::"
 _FLOW: Final = "tests/integration/test_apply_flow.py::"
 
 APPLY: Final = (
@@ -141,6 +142,20 @@ APPLY: Final = (
         "if False and not catalog.is_empty(",
         f"{_TRANSACTION}test_an_opening_does_not_empty_rows_that_ferryman_did_not_write",
         10,
+    ),
+    Mutant(
+        "a foreign key that is added meanwhile acts once before it is seen",
+        "apply/transaction.py",
+        "catalog.expect_triggers(self._session, self._written)",
+        "pass",
+        f"{_CONSTRAINTS}test_a_foreign_key_that_is_added_meanwhile_removes_nothing",
+    ),
+    Mutant(
+        "a table goes on that a foreign key of another one acts upon",
+        "apply/evolution.py",
+        "if state.has_rows(session, spell(namespace, name)):",
+        "if False:",
+        f"{_CONSTRAINTS}test_a_foreign_key_that_is_added_meanwhile_removes_nothing",
     ),
     Mutant(
         "changes of rows that are not there are passed over",
