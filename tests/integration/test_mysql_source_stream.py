@@ -181,6 +181,49 @@ def test_rows_that_are_not_whole_make_their_table_a_loss_and_no_other(t, image):
     assert seen(batch, "u") == []
 
 
+STATEMENTS = [
+    "INSERT INTO u VALUES (2, 'x')",
+    "UPDATE u SET v = 'y'",
+    "DELETE FROM u",
+    "REPLACE INTO u SELECT id + 10, v FROM t",
+    "UPDATE u JOIN t USING (id) SET u.v = 'z'",
+]
+
+
+def test_changes_that_a_session_logs_as_statements_make_their_table_a_loss_and_no_other(t):
+    t.run("CREATE TABLE u (id int PRIMARY KEY, v varchar(9))", "INSERT INTO u VALUES (1, 'a')")
+    with started(t.source()) as source:
+        for statement in STATEMENTS:
+            t.run("SET SESSION binlog_format = 'STATEMENT'", statement, "SET SESSION binlog_format = 'ROW'")
+            batch = read_all(source)
+            wanted = {f"{t.database}.u"} | ({f"{t.database}.t"} if "JOIN" in statement else set())
+            assert (statement, set(batch.lost)) == (statement, wanted)
+            assert "binlog_format" in batch.lost[f"{t.database}.u"]
+        t.run("INSERT INTO t VALUES (4, 'd')")
+        batch = read_all(source)
+    assert batch.lost == {}
+    assert seen(batch) == [("c", None, (b"4", b"d"))]
+
+
+def test_a_loaded_file_that_a_session_logs_as_a_statement_is_a_loss(t, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("7,seven\n")
+    with started(t.source()) as source, mysql.connect(t.url, program_name="test", local_infile=True) as session:
+        with session.cursor() as cursor:
+            cursor.execute("SET SESSION binlog_format = 'STATEMENT'")
+            cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE t FIELDS TERMINATED BY ','")
+        assert list(read_all(source).lost) == [f"{t.database}.t"]
+
+
+def test_settings_for_one_statement_do_not_hide_a_truncate(mariadb_db, pipeline_name):
+    db = Database(mariadb_db, pipeline_name)
+    db.run("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    with started(db.source()) as source:
+        db.run("SET STATEMENT lock_wait_timeout = 5 FOR TRUNCATE TABLE t")
+        assert [op for op, *_ in seen(read_all(source))] == ["t"]
+    db.close()
+
+
 def test_rows_without_the_names_of_their_columns_are_a_loss_each_time(t):
     with started(t.source()) as source:
         t.run("SET GLOBAL binlog_row_metadata = 'MINIMAL'")

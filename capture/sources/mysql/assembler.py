@@ -37,6 +37,7 @@ _REPORT: Final = "report it, with the server's version"
 
 PARTIAL = "a row of it was logged without all its columns (binlog_row_image is not FULL, or was not for a session)"
 PARTIAL_JSON = "a row of it was logged with differences of JSON values alone (binlog_row_value_options = PARTIAL_JSON)"
+STATEMENT = "changes of it were logged as a statement, without its rows (binlog_format was not ROW for a session)"
 OUTDATED = "a column was added with a value for older rows, and altered again before we could see which"
 UNFINISHED_ROLLBACK = "a transaction was rolled back in part, and the log has its rows nevertheless"
 FOREIGN_XA = "an XA transaction was committed whose rows were logged before capture began to read"
@@ -82,6 +83,7 @@ class Assembler:
             binlog.GTID_TAGGED: lambda head, body: self._begin(head, binlog.tagged_gtid(body)),
             binlog.QUERY: self._query,
             binlog.MARIADB_QUERY_COMPRESSED: self._query,
+            binlog.EXECUTE_LOAD: self._query,
             binlog.XID: lambda _head, _body: self._commit(),
             binlog.XA_PREPARE: self._xa_prepare,
             binlog.TABLE_MAP: self._table_map,
@@ -264,6 +266,9 @@ class Assembler:
             elif effect.kind is ddl.Kind.RESHUFFLED:
                 for name in self._follower.concerned(effect):
                     self._lose(name, "a statement moved or removed rows that the log does not have (ALTER TABLE)")
+            elif effect.kind is ddl.Kind.WRITTEN:
+                for name in self._follower.concerned(effect):
+                    self._lose(name, STATEMENT)
             else:
                 for name in self._follower.outdated(effect, self._begin_place):
                     self._lose(name, OUTDATED)

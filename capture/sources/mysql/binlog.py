@@ -19,6 +19,7 @@ from capture.source import SourceError
 
 QUERY, STOP, ROTATE, FORMAT, XID = 2, 3, 4, 15, 16
 TABLE_MAP, INCIDENT, HEARTBEAT = 19, 26, 27
+EXECUTE_LOAD = 18
 GTID, ANONYMOUS_GTID, XA_PREPARE, PARTIAL_UPDATE, PAYLOAD, GTID_TAGGED = 33, 34, 38, 39, 40, 42
 MARIADB_GTID, MARIADB_QUERY_COMPRESSED = 162, 165
 
@@ -169,10 +170,14 @@ class Query(NamedTuple):
     text: bytes
 
 
+#: What LOAD DATA has behind the head that it shares with other statements: file, from where, to where, duplicates.
+_LOADED_BYTES: Final = 13
+
+
 def query(kind: int, data: bytes) -> Query:
-    """Return the statement of a QUERY event."""
+    """Return the statement of a QUERY event, or of a LOAD DATA that is logged as a statement."""
     database_bytes, status_bytes = data[8], _U16(data, 11)[0]
-    at = 13 + status_bytes
+    at = 13 + (_LOADED_BYTES if kind == EXECUTE_LOAD else 0) + status_bytes
     text = data[at + database_bytes + 1 :]
     if kind == MARIADB_QUERY_COMPRESSED:
         text = _uncompressed(text)

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Kind(Enum):
@@ -25,10 +25,12 @@ class Kind(Enum):
     RESHUFFLED = auto()
     #: Its columns may be others.
     ALTERED = auto()
+    #: Its rows were changed by the statement itself, of which the log has no rows.
+    WRITTEN = auto()
 
 
 class Effect(NamedTuple):
-    """One table that a statement concerns; ``table`` None: all tables of the database."""
+    """One table that a statement concerns; ``table`` None: all of the database, or of every one where that is ''."""
 
     kind: Kind
     database: str
@@ -59,12 +61,35 @@ _ALTER_ROWS: Final = re.compile(
     _FLAGS,
 )
 _PARTNER: Final = re.compile(rf"\b(?:WITH|CONVERT)\s+TABLE\s+({_TABLE})", _FLAGS)
+#: Statements that change rows, where they name the only table whose rows these are.
+_INSERT: Final = re.compile(
+    rf"(?:INSERT|REPLACE)\s+(?:(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE)\s+)*(?:INTO\s+)?({_TABLE})", _FLAGS
+)
+_LOAD: Final = re.compile(rf"LOAD\s.*?\bINTO\s+TABLE\s+({_TABLE})", _FLAGS)
+_UPDATE: Final = re.compile(
+    rf"UPDATE\s+(?:(?:LOW_PRIORITY|IGNORE)\s+)*({_TABLE})(?:\s+(?:AS\s+)?(?!SET\b){_NAME})?\s+SET\b", _FLAGS
+)
+_DELETE: Final = re.compile(
+    rf"DELETE\s+(?:(?:LOW_PRIORITY|QUICK|IGNORE)\s+)*FROM\s+({_TABLE})(?:\s+(?:WHERE|ORDER|LIMIT|RETURNING)\b|\s*$)",
+    _FLAGS,
+)
+#: MariaDB's settings for one statement, which stand before it in the log too.
+_SETTINGS: Final = re.compile(
+    r"^SET\s+STATEMENT\s.*?\sFOR\s+(?=(?:TRUNCATE|DROP|RENAME|CREATE|ALTER|INSERT|REPLACE|LOAD|UPDATE|DELETE|WITH|"
+    r"SELECT|DO|CALL|ANALYZE)\b)",
+    _FLAGS,
+)
+#: ANALYZE before a statement runs it; before a table's name it does not touch rows.
+_STATISTICS: Final = re.compile(r"ANALYZE\s+(?:NO_WRITE_TO_BINLOG\s+|LOCAL\s+)?TABLES?\b", _FLAGS)
+#: What MariaDB logs of a sequence; it is no table's row.
+_SEQUENCE: Final = re.compile(r"SELECT\s+(?:SETVAL|NEXTVAL|NEXT\s+VALUE)\b", _FLAGS)
 _TEXT: Final = re.compile(r"'(?:[^'\\]|''|\\.)*'", _FLAGS)
 
 
 def effects(text: bytes, database: str) -> list[Effect]:
     """Return what a statement does to tables; ``database`` is the one in use."""
     statement = _COMMENT.sub(lambda found: found[1] or " ", text.decode(errors="replace")).strip()
+    statement = _SETTINGS.sub("", statement)
     verb = statement[:8].upper()
     for start, read in _READERS:
         if verb.startswith(start):
@@ -113,8 +138,34 @@ def _alter(statement: str, database: str) -> Iterator[Effect]:
         yield _effect(Kind.ALTERED, name, database)
 
 
+def _written(pattern: re.Pattern[str]) -> Callable[[str, str], Iterator[Effect]]:
+    """Return what reads a statement that changes rows: its table, or where there may be several every name in it."""
+
+    def read(statement: str, database: str) -> Iterator[Effect]:
+        found = pattern.match(statement)
+        names = [found[1]] if found else re.findall(_TABLE, _TEXT.sub("''", statement), _FLAGS)
+        for name in dict.fromkeys(names):
+            yield _effect(Kind.WRITTEN, name, database)
+
+    return read
+
+
+def _analyzed(statement: str, database: str) -> Iterator[Effect]:
+    if not _STATISTICS.match(statement):
+        yield from _written(_INSERT)(statement, database)
+
+
+def _called(statement: str, _database: str) -> Iterator[Effect]:
+    """What a function or procedure changes, its call does not say."""
+    if not _SEQUENCE.match(statement):
+        yield Effect(Kind.WRITTEN, "", None)
+
+
 _READERS: Final = (
     ("TRUNCATE", _truncate), ("DROP", _drop), ("RENAME", _rename), ("CREATE", _create), ("ALTER", _alter),
+    ("INSERT", _written(_INSERT)), ("REPLACE", _written(_INSERT)), ("LOAD", _written(_LOAD)),
+    ("UPDATE", _written(_UPDATE)), ("DELETE", _written(_DELETE)), ("WITH", _written(_DELETE)),
+    ("SELECT", _called), ("DO", _called), ("CALL", _called), ("ANALYZE", _analyzed),
 )  # fmt: skip
 
 

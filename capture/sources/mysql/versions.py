@@ -208,4 +208,4 @@ def _judged(before: Shape, version: Version) -> str | None:
 
 
 def _is_meant(effect: Effect, name: Name) -> bool:
-    return effect.database == name[0] and effect.table in (None, name[1])
+    return effect.database in ("", name[0]) and effect.table in (None, name[1])

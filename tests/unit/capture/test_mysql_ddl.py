@@ -43,8 +43,51 @@ def test_what_is_done_to_the_rows_of_a_table_is_seen(statement, expected):
 
 
 @pytest.mark.parametrize(
+    ("statement", "concerned"),
+    [
+        ("INSERT INTO t VALUES (1)", [("db", "t")]),
+        ("insert low_priority ignore `x`.`t` (a) SELECT a FROM u", [("x", "t")]),
+        ("REPLACE INTO percona.checksums SELECT 1 FROM shop.orders", [("percona", "checksums")]),
+        ("UPDATE t SET v = 'DELETE FROM u'", [("db", "t")]),
+        ("UPDATE IGNORE x.t AS a SET a.v = 1", [("x", "t")]),
+        ("DELETE QUICK FROM t WHERE id IN (SELECT id FROM u)", [("db", "t")]),
+        ("DELETE FROM t", [("db", "t")]),
+        ("LOAD DATA LOCAL INFILE 'a' REPLACE INTO TABLE x.t FIELDS TERMINATED BY ','", [("x", "t")]),
+        ("SET STATEMENT max_statement_time=1 FOR DELETE FROM t", [("db", "t")]),
+        ("SELECT shop.f(1)", [("", None)]),
+        ("DO f()", [("", None)]),
+    ],
+)
+def test_a_statement_that_is_logged_instead_of_its_rows_names_its_table(statement, concerned):
+    assert effects(statement.encode(), "db") == [Effect(Kind.WRITTEN, *name) for name in concerned]
+
+
+@pytest.mark.parametrize(
     "statement",
     [
+        "UPDATE t, x.u SET t.v = 1, u.v = 2",
+        "UPDATE t JOIN x.u USING (id) SET u.v = 2",
+        "DELETE t, x.u FROM t JOIN x.u USING (id)",
+        "DELETE FROM t USING t JOIN x.u USING (id)",
+        "WITH c AS (SELECT 1) UPDATE t, x.u SET t.v = 1",
+        "ANALYZE FORMAT=JSON UPDATE t, x.u SET t.v = 1",
+    ],
+)
+def test_of_a_statement_about_several_tables_every_name_counts(statement):
+    found = effects(statement.encode(), "db")
+    assert {Effect(Kind.WRITTEN, "db", "t"), Effect(Kind.WRITTEN, "x", "u")} <= set(found)
+
+
+def test_settings_for_one_statement_do_not_hide_what_it_does():
+    assert effects(b"SET STATEMENT lock_wait_timeout = 1 FOR TRUNCATE t", "db") == [Effect(TRUNCATED, "db", "t")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT SETVAL(`s`, 7, 1, 0)",
+        "ANALYZE LOCAL TABLE t",
+        "SET PASSWORD FOR u = 'INSERT INTO t'",
         "ALTER TABLE t ADD COLUMN c int COMMENT 'RENAME TO u, DROP PARTITION p'",
         "ALTER TABLE t RENAME COLUMN a TO b",
         "ALTER TABLE t RENAME INDEX a TO b, RENAME KEY c TO d",
