@@ -142,16 +142,18 @@ _KEYS: Final = f"""
 SELECT i.indisprimary, i.indisreplident, i.indimmediate, {_INDEX_COLUMNS}
 FROM pg_index i WHERE i.indrelid = %s AND i.indisvalid AND (i.indisprimary OR i.indisreplident)"""
 
-#: A partitioned table has no rows, so the values of rows older than a column stand with its leaves.
+#: A partitioned table has no rows, so the values of rows older than a column stand with its leaves. OFFSET 0, here and
+#: below: row by row, by the index. The server expects a thousand leaves, and would read the whole catalog for them.
 _COLUMNS: Final = """
 SELECT a.attname, a.attnum, NOT a.attnotnull, col_description(a.attrelid, a.attnum),
        coalesce(own.missing, leaf.missing), a.atthasdef OR a.attidentity <> ''
 FROM pg_attribute a
 CROSS JOIN LATERAL (SELECT CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing) own
 LEFT JOIN LATERAL (
-    SELECT (l.attmissingval::text::text[])[1] AS missing
-    FROM pg_partition_tree(a.attrelid) t JOIN pg_attribute l ON l.attrelid = t.relid AND l.attname = a.attname
-    WHERE t.isleaf AND l.atthasmissing ORDER BY l.attrelid LIMIT 1) leaf ON true
+    SELECT held.missing FROM pg_partition_tree(a.attrelid) t CROSS JOIN LATERAL (
+        SELECT (l.attmissingval::text::text[])[1] AS missing FROM pg_attribute l
+        WHERE l.attrelid = t.relid AND l.attname = a.attname AND l.atthasmissing OFFSET 0) held
+    WHERE t.isleaf ORDER BY t.relid::oid LIMIT 1) leaf ON true
 WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped"""
 
 _ALL_COLUMNS: Final = """
@@ -166,14 +168,15 @@ WITH RECURSIVE chain AS (
     FROM unnest(%s::oid[], %s::int4[]) AS q(oid, typmod)
   UNION ALL
     SELECT c.asked, c.asked_typmod, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE c.typmod END
-    FROM chain c JOIN pg_type t ON t.oid = c.oid AND t.typtype = 'd')
+    FROM chain c CROSS JOIN LATERAL (
+        SELECT typbasetype, typtypmod FROM pg_type WHERE oid = c.oid AND typtype = 'd' OFFSET 0) t)
 SELECT c.asked, c.asked_typmod, a.typname, format_type(c.asked, c.asked_typmod),
        c.oid, c.typmod, b.typname, n.nspname, format_type(c.oid, c.typmod), b.typtype::text,
        ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder),
        b.typelem, b.typcategory = 'A'
 FROM chain c
-JOIN pg_type a ON a.oid = c.asked
-JOIN pg_type b ON b.oid = c.oid AND b.typtype <> 'd'
+CROSS JOIN LATERAL (SELECT typname FROM pg_type WHERE oid = c.asked OFFSET 0) a
+CROSS JOIN LATERAL (SELECT * FROM pg_type WHERE oid = c.oid AND typtype <> 'd' OFFSET 0) b
 JOIN pg_namespace n ON n.oid = b.typnamespace"""
 
 
@@ -268,7 +271,8 @@ SELECT c.oid, n.nspname, c.relname, pg_relation_filenode(c.oid),
        c.reltuples::bigint
 FROM (SELECT relid::oid FROM pg_partition_tree(%(oid)s) WHERE isleaf
       UNION SELECT oid FROM pg_class WHERE oid = %(oid)s AND relkind = 'r') AS leaf(oid)
-JOIN pg_class c ON c.oid = leaf.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT oid, relname, relnamespace, reltuples FROM pg_class WHERE oid = leaf.oid OFFSET 0) c
+JOIN pg_namespace n ON n.oid = c.relnamespace
 ORDER BY c.oid"""
 
 

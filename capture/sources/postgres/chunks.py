@@ -73,6 +73,7 @@ def _session(access: Access) -> psycopg.Connection[Any]:
         conn = connect(access.conninfo, application_name=access.application_name, autocommit=True)
         conn.execute(f"SET lock_timeout = '{duration(access.lock_timeout_s)}'")
         conn.execute("SET idle_in_transaction_session_timeout = 0")
+        conn.execute("SET plan_cache_mode = force_generic_plan")  # of the questions about the catalog
         if conn.info.server_version >= 170_000:
             conn.execute("SET transaction_timeout = 0")
         conn.execute("SET default_transaction_isolation = 'repeatable read'")

@@ -366,6 +366,8 @@ class PostgresSource:
             # Our own commits (fences, messages) carry no data: they need not wait for standbys.
             session.execute("SET synchronous_commit = local")
             session.execute("SET idle_session_timeout = 0")
+            # The catalog is asked about one table or about all; to plan that anew each time costs more than to run it.
+            session.execute("SET plan_cache_mode = force_generic_plan")
         return session
 
     def _connected(self) -> psycopg.Connection[Any]:
