@@ -72,8 +72,10 @@ def refuse_running(pipeline: Pipeline, parts: Parts) -> None:
     if not (parts.target or parts.topics):
         return
     deadline = time.monotonic() + pipeline.commands.leaving_seconds
-    while observing.applying(pipeline):
+    while (found := observing.applying(pipeline)) is not False:
         if time.monotonic() > deadline:
+            if found is None:
+                raise Running("the brokers do not say whether apply is running", "kafka", "check them, and try again")
             raise Running("apply is running", "target", "stop every `ferryman apply` first")
         time.sleep(0.5)
 
