@@ -38,6 +38,8 @@ _SETTINGS: Final = {
 _LOCK_WAIT_S: Final = 60
 #: The limit on a statement's time, which a server may set for everybody: MySQL's name (ms), MariaDB's (s).
 _NO_LIMIT: Final = "/*!50708 , max_execution_time=0 */", "/*M!100101 , max_statement_time=0 */"
+#: MySQL may hide a primary key that it made by itself from the catalog; the log has it.
+_EVERYTHING: Final = "/*!80030 , show_gipk_in_create_table_and_information_schema=ON */"
 _CHARSET: Final = "utf8mb4"
 #: The session's collation; both kinds of server have it. It decides nothing: keys are compared in their own.
 _COLLATION: Final = "utf8mb4_bin"
@@ -116,7 +118,7 @@ def address(url: str) -> str:
 def _init_command(lock_wait_s: int) -> str:
     given = _SETTINGS | {"lock_wait_timeout": str(lock_wait_s)}
     settings = ", ".join(f"{name}={value}" for name, value in given.items())
-    return f"SET SESSION {settings} {' '.join(_NO_LIMIT)}"
+    return f"SET SESSION {settings} {' '.join(_NO_LIMIT)} {_EVERYTHING}"
 
 
 def _tls(given: Address) -> dict[str, Any]:

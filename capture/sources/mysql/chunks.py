@@ -136,6 +136,9 @@ def _read(session: _Session, request: ChunkRequest) -> ChunkRead:
             rows = sum(_copy(session.reads, statement, file, change) for statement in statements)
     except forms.UnreadableValue as error:
         raise SourceError(f"table {table.name} cannot be read: {error}") from None
+    except row_packets.CutOff:
+        what = f"table {table.name} has text that is larger than the server's max_allowed_packet"
+        raise SourceError(what, "SET GLOBAL max_allowed_packet = 1073741824;") from None
     session.reads.rollback()
     return ChunkRead(version.schema, snapshot, snapshot.place.dump(), rows, path)
 

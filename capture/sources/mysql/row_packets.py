@@ -10,7 +10,7 @@ from itertools import islice
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from pymysql.constants import COMMAND
+from pymysql.constants import COMMAND, ER
 
 from schemas.columnar.block import columns
 
@@ -30,8 +30,15 @@ _ROWS_AT_ONCE: Final = 5_000
 _LENGTH_BYTES: Final = {0xFC: 2, 0xFD: 3, 0xFE: 8}
 
 
+class CutOff(Exception):
+    """The server gave NULL for a value that is too large for a function."""
+
+
 def received(conn: Any, statement: str) -> Iterator[bytes]:
-    """Yield the rows of a query as they come in; all must be taken. Raises the driver's errors."""
+    """Yield the rows of a query as they come in; all must be taken.
+
+    Raises the driver's errors, and behind the rows CutOff.
+    """
     conn._execute_command(COMMAND.COM_QUERY, statement)  # noqa: SLF001 - rows are wanted as they are on the wire
     read = conn._read_packet  # noqa: SLF001
     for _ in range(read().read_length_encoded_integer() + 1):  # the columns' descriptions, and the end of them
@@ -39,8 +46,17 @@ def received(conn: Any, statement: str) -> Iterator[bytes]:
     while True:
         data: bytes = read().get_all_data()
         if data[0] == _EOF and len(data) < _EOF_BYTES:
+            if any(data[1:3]) and _cut_off(conn):  # the number of warnings
+                raise CutOff
             return
         yield data
+
+
+def _cut_off(conn: Any) -> bool:
+    """Whether a warning of the last query says that a function's result did not fit into max_allowed_packet."""
+    with conn.cursor() as cursor:
+        cursor.execute("SHOW WARNINGS")
+        return any(row[1] == ER.WARN_ALLOWED_PACKET_OVERFLOWED for row in cursor.fetchall())
 
 
 def parse(packet: bytes) -> tuple[bytes | None, ...]:

@@ -1,0 +1,80 @@
+"""What a server keeps from whoever asks: capture gets it nevertheless, or says that it cannot."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capture.source import SourceError
+from runtime import mysql
+from tests.support.mysql_source import Database
+from tests.support.sources import changes, chunk_rows, found, read_all, read_chunk, started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from capture.sources.mysql.source import MySQLSource
+
+pytestmark = pytest.mark.live
+
+MIB = 1 << 20
+
+
+@contextmanager
+def globally(db: Database, name: str, value: object) -> Iterator[None]:
+    """Set a global variable for a while; sessions that are opened meanwhile have it."""
+    before = db.value(f"SELECT @@global.{name}")
+    db.run(f"SET GLOBAL {name} = {value}")
+    try:
+        yield
+    finally:
+        db.run(f"SET GLOBAL {name} = {before}")
+
+
+def lengths(source: MySQLSource, spool: Path) -> list[int]:
+    rows = chunk_rows(source, read_chunk(source, found(source, "t"), spool))
+    return [len(row[1]) for row in rows]
+
+
+def test_text_for_which_the_server_gives_null_because_it_is_too_large_does_not_become_null(
+    mysql_kind: str, mysql_kind_db: str, pipeline_name: str, tmp_path: Path
+) -> None:
+    db = Database(mysql_kind_db, pipeline_name)
+    db.run("CREATE TABLE t (id int PRIMARY KEY, v longtext CHARACTER SET latin1)")
+    db.run(f"INSERT INTO t VALUES (1, repeat('x', {2 * MIB})), (2, 'y')")
+    with globally(db, "max_allowed_packet", MIB), started(db.source()) as source:
+        if mysql_kind == "mariadb":  # its CAST is limited; MySQL's is not
+            with pytest.raises(SourceError, match="text that is larger than"):
+                read_chunk(source, found(source, "t"), tmp_path)
+            assert list(tmp_path.iterdir()) == []
+        else:
+            assert lengths(source, tmp_path) == [2 * MIB, 1]
+    with started(db.source()) as source:
+        assert lengths(source, tmp_path) == [2 * MIB, 1]
+    db.close()
+
+
+@pytest.mark.mysql
+def test_a_primary_key_that_the_server_made_and_hides_is_a_key_like_others(
+    mysql_db: str, pipeline_name: str, tmp_path: Path
+) -> None:
+    maker = Database(mysql_db, pipeline_name)
+    maker.run("SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE t (v int)")
+    maker.run("INSERT INTO t VALUES (7)")
+    with globally(maker, "show_gipk_in_create_table_and_information_schema", 0):
+        with mysql.connect(mysql_db, program_name="test") as session, session.cursor() as cursor:
+            cursor.execute("SELECT @@show_gipk_in_create_table_and_information_schema")
+            assert cursor.fetchall() == ((1,),)
+        with started(maker.source()) as source:
+            table = found(source, "t")
+            chunk = read_chunk(source, table, tmp_path)
+            maker.run("INSERT INTO t VALUES (8)")
+            batch = read_all(source)
+            assert not table.keyless
+            assert chunk_rows(source, chunk) == [(b"1", b"7")]
+            assert [e.after for e in changes(batch)] == [(b"2", b"8")]
+            assert batch.blocks[0].table == chunk.schema
+    maker.close()
