@@ -17,8 +17,11 @@ HOSTILE: Final = [
     "xmlbinary = 'hex'", "quote_all_identifiers = on", "array_nulls = off",
 ]  # fmt: skip
 
-#: Extensions whose types are carried where both servers have them, made at both ends.
-EXTENSIONS: Final = ("hstore", "citext", "ltree")
+#: Extensions whose types are carried where both servers have them, made at both ends, with their schemas. (PostGIS puts
+#: a table into its schema.)
+EXTENSIONS: Final = {"hstore": "public", "citext": "public", "ltree": "public", "vector": "public", "postgis": "gis"}
+#: The document says nothing of those that PostgreSQL's own distribution lacks.
+UNDOCUMENTED: Final = ("xml", "vector", "halfvec", "sparsevec", "gis.")
 
 #: What the source alone has, so that the target takes text for it.
 USER_TYPES: Final = """
@@ -99,6 +102,12 @@ TYPES: Final[dict[str, list[str]]] = {
     "odd.mood": ["'so so'", """'it''s "ok"'"""], "odd.feeling": ["'sad'"], "odd.small": ["12.5"], "odd.smaller": ["-1"],
     "odd.pair": ["ROW(1, 'a b')", """ROW(NULL, 'q"\\')"""], "odd.floats": ["'[0.1,NaN]'"],
     "hstore": ["""'a=>"b c", "=>"=>NULL'"""], "citext": ["'MiXed'"], "ltree": ["'Top.Science'", "''"],
+    "vector": ["'[1,-0.5,3.4028235e+38]'"], "vector(3)": ["'[1,2,3]'"], "halfvec": ["'[0.5,65504]'"],
+    "sparsevec": ["'{1:1.5,3:-2}/5'"],
+    "gis.geometry": ["'POINT(1.1 -0)'", "'SRID=4326;LINESTRING Z (0 0 1, 1 1.5 NaN)'", "'GEOMETRYCOLLECTION EMPTY'",
+                     "'POLYGON((0 0,4 0,4 4,0 0),(1 0.5,2 0.5,2 1,1 0.5))'"],
+    "gis.geometry(Point,4326)": ["'SRID=4326;POINT(0.1 1e-300)'"], "gis.geography": ["'POINT(-179.9 89.5)'"],
+    "gis.box2d": ["'BOX(0 0,1.5 2)'"], "gis.box3d": ["'BOX3D(0 0 0,1 2 3)'"],
 }  # fmt: skip
 
 #: Arrays of odd shapes, and domains over arrays: beside an array of every type above.
