@@ -56,6 +56,11 @@ class Options:
     timeout: int = 1_800
     tables: int = 1_000
     kind: str = "postgresql"
+    peer_repeat: int | None = None
+
+    def has_peer(self, turn: int) -> bool:
+        """Whether the peer takes part in a repetition, counted from 0."""
+        return turn < (self.repeat if self.peer_repeat is None else self.peer_repeat)
 
     def rows_of(self, case: str) -> int:
         """Return how many rows a case has: its own number unless another was asked for; 0 where time is the measure."""
@@ -74,7 +79,7 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(
         given.case, given.rows, given.repeat, given.peer, formats, given.java, given.table,
         given.growth or given.case == ALL, given.json, given.dir, results, given.seconds, given.timeout, given.tables,
-        given.server if given.case.endswith("-mysql") else "postgresql",
+        given.server if given.case.endswith("-mysql") else "postgresql", given.peer_repeat,
     )  # fmt: skip
 
 
@@ -89,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeat", type=int, default=1, help="runs of each subject; the median counts")
     parser.add_argument("--peer", choices=("debezium",), help="measure beside it, in the same run")
+    parser.add_argument("--peer-repeat", type=int, help="runs of the peer, where it shall have fewer than --repeat")
     parser.add_argument("--formats", default="avro,json,plain json", help="of the peer; default: all")
     parser.add_argument("--java", type=int, help="of the peer: a major version; default: the newest here")
     parser.add_argument("--table", choices=TABLES, default="standard")

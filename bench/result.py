@@ -21,7 +21,7 @@ LIBRARIES = ("confluent-kafka", "numpy", "psycopg-binary", "pyarrow")
 #: The figures of every subject, and their digits.
 FIGURES = {"rows_per_s": 0, "cpu_s_per_million": 2, "peak_rss_mb": 0}
 #: Further figures of some cases, of which median and spread count too.
-TIMES = {"p50_ms": 1, "p99_ms": 1, "max_ms": 1, "resume_s": 2}
+TIMES = {"p50_ms": 1, "p99_ms": 1, "max_ms": 1, "resume_s": 2, "loaded_s": 1}
 
 #: A subject in one setting of the case: its name, and labels such as ("changes_per_s", 100).
 Key = tuple[str, tuple[tuple[str, Any], ...]]

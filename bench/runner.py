@@ -102,7 +102,7 @@ def _guarded(results: dict[str, Result], rig: Rig, options: Options) -> None:
         for turn in range(options.repeat):
             progress.say(_heading(results, turn, options.repeat))
             with _at_most(options.timeout):
-                _once(results, rig, options, turn)
+                _once(results, rig if options.has_peer(turn) else rig.alone(), options, turn)
         progress.say(f"{', '.join(results)}: done")
     except Exception as error:  # noqa: BLE001 - whatever it was, the other cases are still measured
         progress.say(f"{', '.join(results)}: failed")

@@ -5,6 +5,7 @@ The peer writes JSON here: its Avro would need each table's schemas registered b
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -45,21 +46,38 @@ def _measure(world: World, many: Many, subject: Subject, seconds: int) -> Figure
         psycopg.connect(subject.target, autocommit=True) as target,
     ):
         many.create(source, 1)
+        began = time.monotonic()
         processes = subject.pipeline()
-        _wait(target, many, many.count, processes)
+        loaded_s = _wait(target, many, 1, processes) - began
         with Usage(*processes, from_now=True) as usage:
             many.change(source, seconds)
-            _wait(target, many, many.count + changes, processes)
+            _wait(target, many, 1 + ROWS_AT_A_TIME * seconds, processes)
         for process in processes:
             process.stop()
-        return _figures(many, _commits(source, many), _commits(target, many), usage, changes)
+        figures = _figures(many, _commits(source, many), _commits(target, many), usage, changes)
+        figures.extra["loaded_s"] = loaded_s
+        return figures
 
 
-def _wait(target: psycopg.Connection, many: Many, rows: int, processes: list[Process]) -> None:
+def _wait(target: psycopg.Connection, many: Many, rows: int, processes: list[Process]) -> float:
+    """Wait until every table has so many rows, and return when (monotonic seconds).
+
+    Some tables are asked first, because to ask a thousand keeps a server busy.
+    """
     found = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'many\\_%'"
     watch.wait(lambda: one(target, found) == str(many.count), f"{many.count} tables", *processes, look_s=0.5)
-    counted = f"SELECT sum(n) FROM ({many.every('SELECT count(*) AS n FROM {table}')}) s"
-    watch.wait(lambda: one(target, counted) == str(rows), f"{rows} rows in all tables", *processes, look_s=0.5)
+    seen = 0.0
+    for step in (_step(many), 1):
+        counts = many.every("SELECT count(*) AS n FROM {table}", step)
+        complete = f"SELECT bool_and(n = {rows}) FROM ({counts}) s"
+        seen = watch.wait(
+            lambda query=complete: one(target, query) == "True", f"{rows} rows each", *processes, look_s=0.5
+        )
+    return seen
+
+
+def _step(many: Many) -> int:
+    return min(_SAMPLE, many.count)
 
 
 def _commits(connection: psycopg.Connection, many: Many) -> dict[tuple[int, int], datetime]:
@@ -67,7 +85,7 @@ def _commits(connection: psycopg.Connection, many: Many) -> dict[tuple[int, int]
     query = "SELECT id, pg_xact_commit_timestamp(xmin) FROM many_{number} WHERE id > 1"
     return {
         (number, key): when
-        for number in range(0, many.count, min(_SAMPLE, many.count))
+        for number in range(0, many.count, _step(many))
         for key, when in connection.execute(query.format(number=number).encode()).fetchall()
     }
 

@@ -87,6 +87,9 @@ def _case(document: Document) -> str:
         parts.append(_latencies(document))
     else:
         parts.append(_rates(document))
+    if any("loaded_s" in one for one in document["subjects"]):
+        told = ([_label(one), _with_spread(one, "loaded_s")] for one in document["subjects"])
+        parts.append(table(("subject", "seconds until all tables were copied"), told))
     if growth := [one for one in document["subjects"] if "growth" in one]:
         parts.append("\n".join(_growth(document, one) for one in growth))
     return "\n\n".join(parts) + "\n"
@@ -96,9 +99,9 @@ def _circumstances(document: Document) -> str:
     machine = document["machine"]
     versions = {"Python": machine["python"]} | machine["libraries"] | machine.get("versions", {})
     rows = f"{document['rows']:,} rows of `{document['table']}`. " if document["rows"] else ""
-    runs = max((one["repetitions"] for one in document["subjects"]), default=0)
+    runs = sorted({one["repetitions"] for one in document["subjects"]}) or [0]
     parts = [
-        f"{rows}{runs} run{'' if runs == 1 else 's'} of each.",
+        f"{rows}{' or '.join(map(str, runs))} run{'' if runs == [1] else 's'} of each.",
         f"{machine['cpus']} cores of {machine['cpu']}, {machine['memory_mb']:,} MB;",
         f"load before: {machine['load_before']}.",
         ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",

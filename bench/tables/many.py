@@ -59,6 +59,6 @@ class Many:
         """Let each table get its rows once a second; returns after so many seconds, or later."""
         connection.execute("CALL insert_everywhere(%s, %s)", (self.count, seconds))
 
-    def every(self, select: str) -> str:
-        """Return a query that joins the results of ``select`` (with ``{table}`` in it) of all tables."""
-        return " UNION ALL ".join(select.format(table=f"many_{number}") for number in range(self.count))
+    def every(self, select: str, step: int = 1) -> str:
+        """Return a query that joins the results of ``select`` (with ``{table}`` in it) of every ``step``-th table."""
+        return " UNION ALL ".join(select.format(table=f"many_{number}") for number in range(0, self.count, step))

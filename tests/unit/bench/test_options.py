@@ -51,3 +51,10 @@ def test_what_cannot_be_measured_is_refused(arguments: list[str], capsys: pytest
         options.parse(arguments)
 
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("more", "turns"), [((), [True, True, True]), (("--peer-repeat", "1"), [True, False, False])])
+def test_the_peer_may_have_fewer_repetitions(more: tuple[str, ...], turns: list[bool]) -> None:
+    asked = options.parse(["all", "--repeat", "3", *more])
+
+    assert [asked.has_peer(turn) for turn in range(3)] == turns

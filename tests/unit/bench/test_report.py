@@ -90,6 +90,20 @@ def test_the_page_has_every_subject_limit_failure_and_growth() -> None:
     assert "load before: 0.1" in text
 
 
+def test_the_page_says_how_often_each_was_run_and_how_long_many_tables_took_to_load() -> None:
+    times = {"p50_ms": 1.0, "p99_ms": 2.0, "max_ms": 9.0, "sent_per_s": 100}
+    ours = subject("ferryman", 100, 10.0, 100, loaded_s=12.5, loaded_s_spread=[11.0, 14.0], **times) | {
+        "repetitions": 3
+    }
+    peer = subject("debezium json", 100, 10.0, 100, loaded_s=99.0, loaded_s_spread=[99.0, 99.0], **times)
+
+    text = page.render([document(ours, peer, case="many-tables")], {})
+
+    assert "1 or 3 runs of each." in text
+    assert "| ferryman | 12.5 (11.0 to 14.0, 3 runs) |" in text
+    assert "| debezium json | 99.0 |" in text
+
+
 @pytest.mark.parametrize(("figure", "bars"), [("rows_per_s", 3), ("cpu_s_per_million", 2)])
 def test_a_picture_has_a_bar_for_each_subject_in_proportion(figure: str, bars: int) -> None:
     drawn = plot.bars(
