@@ -207,6 +207,24 @@ def test_unique_values_may_clash_until_the_end_of_a_transaction_of_many_parts(la
         assert lane.rows() == [(i, f"v{i + 1}", "b") for i in range(1, 151)]
 
 
+def test_unique_values_that_clash_between_parts_hold_the_table_until_they_may(lanes: Lanes, bystander: Lane) -> None:
+    """A constraint that cannot wait judges each part, and nothing of a later part is known by then."""
+    lane = lanes.lane("strict_parts", create="id int PRIMARY KEY, small text CONSTRAINT one UNIQUE, big text")
+    for first in range(1, 91, 25):
+        lane.change(*(insert(i, f"v{i}") for i in range(first, min(first + 25, 91))))
+    lane.arrived()
+    lane.change(*(update(i, f"v{i + 1}") for i in range(1, 91)))
+    reason, fix = lane.halted()
+    assert "23505" in reason
+    assert "one" in reason
+    assert "DEFERRABLE" in fix
+    assert lane.rows() == [(i, f"v{i}", "b") for i in range(1, 91)]
+    bystander.goes_on()
+    lanes.run(f"ALTER TABLE {lane.quoted} DROP CONSTRAINT one, ADD CONSTRAINT one UNIQUE (small) DEFERRABLE")
+    lane.streams()
+    assert lane.rows() == [(i, f"v{i + 1}", "b") for i in range(1, 91)]
+
+
 def test_keys_that_change_places_across_batches_keep_what_was_not_sent(lanes: Lanes) -> None:
     lane = lanes.lane("swapped")
     lane.change(insert(1, "one", "big of one"), insert(2, "two", "big of two"))
