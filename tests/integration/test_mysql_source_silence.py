@@ -92,6 +92,7 @@ def test_a_stream_that_does_not_begin_ends(link: Link) -> None:
     source.close()
 
 
+@pytest.mark.slow
 def test_a_stream_that_falls_silent_ends_and_the_next_one_has_what_came_meanwhile(link: Link) -> None:
     identity = identity_of(link.source())
     with started(link.source()) as source:
