@@ -25,13 +25,20 @@ KEPT = [
     "ALTER TABLE t DROP v",
     "ALTER TABLE t ALTER v TYPE text",
     "ALTER TABLE t ALTER id TYPE bigint",
+    "ALTER TABLE t ALTER id TYPE bigint, ALTER v TYPE text",
+    "ALTER TABLE t ALTER v TYPE varchar(30)",
     "ALTER TABLE t ALTER v SET NOT NULL",
     "ALTER TABLE t ALTER v SET STATISTICS 7",
     "ALTER TABLE t REPLICA IDENTITY FULL",
     "VACUUM FULL t",
 ]
-#: No name and no type changes, so no row of the stream can tell.
-REWRITTEN = ["ALTER TABLE t ALTER v TYPE varchar(20) USING upper(v)", "ALTER TABLE t ALTER k TYPE int USING k + 1"]
+#: No name changes, and no type but to a wider one, so no row of the stream can tell.
+REWRITTEN = [
+    "ALTER TABLE t ALTER v TYPE varchar(20) USING upper(v)",
+    "ALTER TABLE t ALTER k TYPE int USING k + 1",
+    "ALTER TABLE t ALTER v TYPE varchar(30) USING upper(v)",
+    "ALTER TABLE t ALTER v TYPE text USING upper(v)",
+]
 
 
 @pytest.fixture

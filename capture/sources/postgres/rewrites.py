@@ -1,8 +1,8 @@
-"""Rewrites that keep every type: ``ALTER COLUMN v TYPE text USING left(v, 3)`` puts nothing into the log.
+"""Rewrites by USING: ``ALTER COLUMN v TYPE text USING left(v, 3)`` puts nothing into the log.
 
-Names and types are the same before and after, so :mod:`capture.sources.postgres.steps` sees no step. What tells is that
-the table got new files (as VACUUM FULL and TRUNCATE give it too) and a column's row in the catalog was written anew (as
-SET STATISTICS does too): both between two looks. The stamps last seen are saved with the resume point.
+If types are the same before and after, or wider ones, :mod:`capture.sources.postgres.steps` sees no loss. What tells is
+that the table got new files (as VACUUM FULL and TRUNCATE give it too) and a column's row in the catalog was written
+anew (as SET STATISTICS does too): both between two looks. The stamps last seen are saved with the resume point.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ SELECT c.oid,
                           a.atthasmissing::text]
              FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
 FROM pg_class c WHERE c.oid = ANY (%s::oid[])"""
+
+
+#: The oids of int2, int4 and int8.
+_INTEGERS: Final = frozenset({"21", "23", "20"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,21 @@ class Rewrites:
 def loss(before: Stamp, now: Stamp) -> str | None:
     """Return why a table's rows may have other values than were published; None when they have not. Pure.
 
-    Any rewrite writes the values that the catalog held for older rows into the rows, and their columns anew.
+    Any rewrite writes the values that the catalog held for older rows into the rows, and their columns anew. A wider
+    integer writes the table anew with or without USING; any other change of type that keeps all values does not.
     """
     if not before.files - now.files:
         return None
-    for number, column in now.columns.items():
-        known = before.columns.get(number)
-        if known is None or known.written == column.written or known.type != column.type:
-            continue
-        if not (known.missing and not column.missing):
+    altered = [
+        (before.columns[number], column)
+        for number, column in now.columns.items()
+        if number in before.columns and before.columns[number].written != column.written
+    ]
+    widened = any(
+        known.type != column.type and {known.type[0], column.type[0]} <= _INTEGERS for known, column in altered
+    )
+    for known, column in altered:
+        if not (widened and known.type != column.type) and not (known.missing and not column.missing):
             return f"column {column.name} was altered and the table rewritten: its values may be others"
     return None
 

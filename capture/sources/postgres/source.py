@@ -98,7 +98,7 @@ class PostgresSource:
         found = tables.discover(conn, self._selection, self._publication, manage=manage)
         self._revise(conn, found)
         self._lost |= self._versions.look(found, self._publication.name)
-        self._lost |= self._beside.see(conn, found)
+        self._lost = self._beside.see(conn, found) | self._lost
         return found
 
     def _revise(self, conn: psycopg.Connection[Any], found: list[FoundTable]) -> None:
