@@ -131,7 +131,7 @@ def test_a_large_transaction_comes_in_pieces_and_resumes_at_its_start(db):
         db.run("INSERT INTO t SELECT generate_series(1, 5000)")
         pieces = []
         while not any(e.last for piece in pieces for e in changes(piece)):
-            pieces.append(source.read(1000, 10))
+            pieces.append(source.read(500, 10))
 
     inside = [piece for piece in pieces if not piece.between]
     assert len(inside) > 2
@@ -149,7 +149,7 @@ def test_a_restart_inside_a_large_transaction_resumes_where_it_was_told_until_th
         saved, identity = read_all(source).resume, source.identity
     db.run("INSERT INTO t SELECT generate_series(1, 5000)")
     with started(db.source(), saved, identity) as source:
-        while (piece := source.read(1000, 10)).between:
+        while (piece := source.read(500, 10)).between:
             saved = piece.resume
         assert piece.resume == saved
         assert saved["remembered"]["tables"]
