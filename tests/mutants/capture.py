@@ -20,6 +20,29 @@ _SLOT: Final = "tests/integration/test_postgres_source_slot.py::"
 
 CAPTURE: Final = (
     Mutant(
+        "a batch ends where it is full, in the middle of a transaction",
+        "capture/source.py",
+        "return rows >= most and (between or rows >= 2 * most)",
+        "return rows >= most",
+        "tests/contract/test_sources.py::"
+        "test_a_reader_that_is_behind_stands_between_two_transactions_after_each_batch[mariadb]",
+    ),
+    Mutant(
+        "changes that are logged as statements are passed over",
+        "capture/sources/mysql/assembler.py",
+        "self._lose(name, STATEMENT)",
+        "pass",
+        "tests/integration/test_mysql_source_stream.py::"
+        "test_changes_that_a_session_logs_as_statements_make_their_table_a_loss_and_no_other[mariadb]",
+    ),
+    Mutant(
+        "a rule may make the scale of a decimal another one",
+        "runtime/type_rules.py",
+        "column.type.kind is Kind.DECIMAL and column.type.scale == scale",
+        "column.type.kind is Kind.DECIMAL",
+        "tests/unit/runtime/test_type_rules.py::test_types_that_could_alter_a_value_are_refused_with_those_that_fit",
+    ),
+    Mutant(
         "the source is told before the position is saved",
         "capture/loop.py",
         'hit("capture.published")\n',
