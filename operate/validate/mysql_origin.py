@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pymysql
 
 from capture.sources.mysql import catalog
-from capture.sources.mysql.forms import UnreadableValue
 from capture.sources.mysql.policy import Policy
+from capture.sources.mysql.row_images.forms import UnreadableValue
 from operate.validate.compare import NOTHING, Entry, Id, Seen, Sum
 from operate.validate.mysql_rows import SORTED_ALIKE, MySQLTable, batches
 from operate.validate.origin import Refusal, target_shape

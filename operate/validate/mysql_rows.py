@@ -14,9 +14,9 @@ from pymysql.cursors import SSCursor
 
 from apply.copy_lines import copy_lines
 from apply.types import renderer
-from capture.sources.mysql.forms import selected
 from capture.sources.mysql.policy import Policy
 from capture.sources.mysql.query import literal, select_list
+from capture.sources.mysql.row_images.forms import selected
 from capture.sources.mysql.values import converter, is_vector
 from runtime.mysql import quote
 from schemas.copy_text import escape
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pymysql.connections import Connection
 
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
     from operate.validate.compare import Id
     from schemas.table import Column
 

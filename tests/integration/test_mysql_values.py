@@ -13,8 +13,9 @@ import pytest
 
 from apply.types import renderer
 from capture.runs import Run
-from capture.sources.mysql import catalog, charsets, forms, query, rows, values
+from capture.sources.mysql import catalog, query, values
 from capture.sources.mysql.changes import Reading, block_of
+from capture.sources.mysql.row_images import charsets, forms, rows
 from runtime import mysql
 from schemas.block import Transaction
 from schemas.columnar.block import rows_of
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from capture.sources.mysql.catalog import Version
-    from capture.sources.mysql.rows import RowEvent
-    from capture.sources.mysql.table_map import TableMap
+    from capture.sources.mysql.row_images.rows import RowEvent
+    from capture.sources.mysql.row_images.table_map import TableMap
 
 pytestmark = pytest.mark.live
 

@@ -1,6 +1,6 @@
 """Table maps and row images as a server writes them, and the values that they mean: made here, not by the decoder.
 
-Sources as in ``capture/sources/mysql/wire.py``.
+Sources as in ``capture/sources/mysql/row_images/wire.py``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 
-from capture.sources.mysql.column_meta import CHARACTER_BYTES, ColumnMeta
-from capture.sources.mysql.table_map import TableMap
-from capture.sources.mysql.wire import Wire, WireType
+from capture.sources.mysql.row_images.column_meta import CHARACTER_BYTES, ColumnMeta
+from capture.sources.mysql.row_images.table_map import TableMap
+from capture.sources.mysql.row_images.wire import Wire, WireType
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

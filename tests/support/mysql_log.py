@@ -6,14 +6,14 @@ import struct
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from capture.sources.mysql import rows, table_map
-from capture.sources.mysql.table_map import TableMap
+from capture.sources.mysql.row_images import rows, table_map
+from capture.sources.mysql.row_images.table_map import TableMap
 from runtime import mysql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from capture.sources.mysql.rows import RowEvent
+    from capture.sources.mysql.row_images.rows import RowEvent
 
 _COM_BINLOG_DUMP = 0x12
 #: The dump ends at the end of the log instead of waiting there.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from capture.runs import RunBuilder
 from capture.source import Batch, SourceError, is_full
-from capture.sources.mysql import binlog, ddl, payload, rows
 from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
-from capture.sources.mysql.coordinates import FIRST, Place
-from capture.sources.mysql.forms import UnreadableValue
 from capture.sources.mysql.held import Held
-from capture.sources.mysql.splitting import PartialValue
+from capture.sources.mysql.log import binlog, ddl, payload
+from capture.sources.mysql.log.coordinates import FIRST, Place
+from capture.sources.mysql.row_images import rows
+from capture.sources.mysql.row_images.forms import UnreadableValue
+from capture.sources.mysql.row_images.splitting import PartialValue
 from capture.sources.mysql.visibility import transaction_id
 from schemas.block import Transaction
 from schemas.columnar.encode import FEWEST
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from capture.runs import Run
-    from capture.sources.mysql.binlog import Gtid, Header
     from capture.sources.mysql.following import Followed, Follower
-    from capture.sources.mysql.positions import Standing
+    from capture.sources.mysql.log.binlog import Gtid, Header
+    from capture.sources.mysql.log.positions import Standing
     from schemas.columnar.block import AnyBlock
 
 _MICROSECONDS: Final = 1_000_000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from capture.sources.mysql import catalog, forms, plan, row_packets
+from capture.sources.mysql import catalog, plan, row_packets
 from capture.sources.mysql.query import quoted, select_list
+from capture.sources.mysql.row_images import forms
 from capture.sources.mysql.server import rows
 from runtime.mysql import quote
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
     from capture.source import FoundTable, Plan
-    from capture.sources.mysql.column_meta import ColumnMeta
-    from capture.sources.mysql.coordinates import Place
+    from capture.sources.mysql.log.coordinates import Place
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 _SIZE: Final = """
 SELECT TABLE_ROWS, DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""

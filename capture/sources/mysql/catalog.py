@@ -11,8 +11,8 @@ import pymysql
 from pymysql.constants import ER
 
 from capture.sources.mysql import types
-from capture.sources.mysql.column_meta import ColumnMeta, refined
 from capture.sources.mysql.defaults import Unknown, older_rows_have
+from capture.sources.mysql.row_images.column_meta import ColumnMeta, refined
 from capture.sources.mysql.server import rows
 from runtime.mysql import quote
 from schemas.table import TableSchema

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow.compute as pc
 
-from capture.sources.mysql import rows, splitting
-from capture.sources.mysql.images import Images, fields
+from capture.sources.mysql.row_images import rows, splitting
+from capture.sources.mysql.row_images.images import Images, fields
 from schemas.block import Block, Op
 from schemas.columnar.arrays import Unserved
 from schemas.columnar.block import ColumnBlock, Part
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from capture.runs import Run
-    from capture.sources.mysql.column_meta import ColumnMeta
-    from capture.sources.mysql.images import Field
-    from capture.sources.mysql.rows import Change, RowEvent
-    from capture.sources.mysql.table_map import TableMap
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.images import Field
+    from capture.sources.mysql.row_images.rows import Change, RowEvent
+    from capture.sources.mysql.row_images.table_map import TableMap
     from schemas.columnar.arrays import Ints, Mask
     from schemas.columnar.block import Columns
     from schemas.table import TableSchema

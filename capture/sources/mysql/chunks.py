@@ -17,10 +17,11 @@ import pymysql
 from pymysql.constants import ER
 
 from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable, key_values
-from capture.sources.mysql import catalog, forms, plan, row_packets, server
-from capture.sources.mysql.coordinates import Place
+from capture.sources.mysql import catalog, plan, row_packets, server
 from capture.sources.mysql.faults import translated
+from capture.sources.mysql.log.coordinates import Place
 from capture.sources.mysql.query import select_list
+from capture.sources.mysql.row_images import forms
 from capture.sources.mysql.visibility import Snapshot
 from runtime.errors import Unreachable
 from runtime.mysql import connect, quote
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from capture.source import FoundTable
     from capture.sources.mysql.catalog import Version
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
     from runtime.config import SourceConfig
 
 #: Where a table must be locked and cannot be: how long its writers are left in peace, in seconds.

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 _INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _TEXTS: Final = frozenset({"char", "varchar", "enum", "set"})

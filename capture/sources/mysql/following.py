@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from capture.sources.mysql import ddl
     from capture.sources.mysql.changes import Reading
-    from capture.sources.mysql.coordinates import Place
+    from capture.sources.mysql.log import ddl
+    from capture.sources.mysql.log.coordinates import Place
     from schemas.table import TableSchema
 
 

@@ -11,7 +11,7 @@ import pymysql
 from capture.operations import LogState
 from capture.source import SourceUnavailable
 from capture.sources.mysql import bounds, checks, server
-from capture.sources.mysql.coordinates import Place
+from capture.sources.mysql.log.coordinates import Place
 from capture.sources.mysql.source import turn
 from runtime.errors import Unreachable
 from runtime.mysql import address, connect, describe

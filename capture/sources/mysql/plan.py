@@ -14,7 +14,7 @@ from capture.sources.mysql.query import literal, quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 #: A key's values in source form, by key column.
 Bound = tuple[bytes, ...]

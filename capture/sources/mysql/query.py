@@ -2,7 +2,7 @@
 
 The session must be in UTC (``time_zone = '+00:00'``), speak utf8mb4 (``SET NAMES utf8mb4``) and have no
 ``PAD_CHAR_TO_FULL_LENGTH`` in its ``sql_mode``. Every value then comes in the text protocol as
-:func:`capture.sources.mysql.forms.selected` takes it.
+:func:`capture.sources.mysql.row_images.forms.selected` takes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 #: Character sets whose text the protocol carries unchanged; others are asked for as bytes.
 _AS_IT_IS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pymysql
 
 from capture.source import SourceError
-from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
-from capture.sources.mysql.gtid import GtidPosition, GtidSet
-from capture.sources.mysql.table_map import COLLATIONS_MARIADB, COLLATIONS_MYSQL
+from capture.sources.mysql.log.coordinates import Place
+from capture.sources.mysql.log.gtid import GtidPosition, GtidSet
+from capture.sources.mysql.row_images.table_map import COLLATIONS_MARIADB, COLLATIONS_MYSQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

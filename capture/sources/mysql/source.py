@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable, is_full
-from capture.sources.mysql import bounds, catalog, chunks, history, kernels, row_packets, server, tables, values
+from capture.sources.mysql import bounds, catalog, chunks, kernels, row_packets, server, tables, values
 from capture.sources.mysql.assembler import Assembler
-from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
+from capture.sources.mysql.log import history
+from capture.sources.mysql.log.coordinates import Place
+from capture.sources.mysql.log.positions import Standing
 from capture.sources.mysql.policy import Policy
-from capture.sources.mysql.positions import Standing
 from capture.sources.mysql.stream import Stream
 from capture.sources.mysql.versions import Versions
 from runtime import metrics

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from capture.sources.mysql.catalog import ColumnFacts, Version
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 #: Families of types in which a later one holds every value of an earlier one.
 _WIDENING: Final = (

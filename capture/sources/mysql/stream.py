@@ -16,15 +16,15 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from capture.source import HistoryLost, SourceError, SourceUnavailable, is_full
-from capture.sources.mysql import binlog
-from capture.sources.mysql.coordinates import FIRST
 from capture.sources.mysql.faults import translated
-from capture.sources.mysql.gtid import GtidPosition, GtidSet
+from capture.sources.mysql.log import binlog
+from capture.sources.mysql.log.coordinates import FIRST
+from capture.sources.mysql.log.gtid import GtidPosition, GtidSet
 from runtime.mysql import connect
 
 if TYPE_CHECKING:
-    from capture.sources.mysql.binlog import Header
-    from capture.sources.mysql.coordinates import Place
+    from capture.sources.mysql.log.binlog import Header
+    from capture.sources.mysql.log.coordinates import Place
     from capture.sources.mysql.server import Server
 
 #: An idle server shows a sign of life this often, in seconds: so late is known that there is nothing more to read.

@@ -9,8 +9,9 @@ import pymysql
 from pymysql.constants import ER
 
 from capture.source import FoundTable
-from capture.sources.mysql import catalog, charsets, types
+from capture.sources.mysql import catalog, types
 from capture.sources.mysql.faults import translated
+from capture.sources.mysql.row_images import charsets
 from capture.sources.mysql.server import rows
 from runtime.mysql import quote
 from runtime.names import spell
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
     from capture.sources.mysql.catalog import TableFacts
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
     from runtime.config import Selection
 
 #: Databases whose tables are never captured: the server's own.

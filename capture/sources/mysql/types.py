@@ -15,7 +15,7 @@ from schemas.table import Column, Kind, ValueType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 #: Digits of 18,446,744,073,709,551,615.
 _UNSIGNED_64_DIGITS: Final = 20

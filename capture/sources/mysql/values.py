@@ -1,6 +1,6 @@
 """The source form of a value, as an Avro value: one converter for each kind. Pure, and run once for every value.
 
-What the source form is, is written in :mod:`capture.sources.mysql.forms`; what it becomes, in ``schemas.values``.
+What the source form is, is written in :mod:`.row_images.forms`; what it becomes, in ``schemas.values``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import struct
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from capture.sources.mysql.numerals import short_float_text
 from capture.sources.mysql.policy import NUL_CHARACTERS, ZERO_DATES, Policy
+from capture.sources.mysql.row_images.numerals import short_float_text
 from schemas.table import Column, Kind
 from schemas.values import Verbatim
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from capture.sources.mysql import catalog, table_map
+from capture.sources.mysql import catalog
 from capture.sources.mysql.catalog import TableFacts
 from capture.sources.mysql.changes import Reading
-from capture.sources.mysql.coordinates import Place
 from capture.sources.mysql.faults import translated
 from capture.sources.mysql.following import Followed
+from capture.sources.mysql.log.coordinates import Place
+from capture.sources.mysql.row_images import table_map
 from capture.sources.mysql.server import place
 from capture.sources.mysql.steps import Shape, loss
 from runtime.names import spell
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from capture.source import FoundTable
     from capture.sources.mysql.catalog import Version
-    from capture.sources.mysql.ddl import Effect
+    from capture.sources.mysql.log.ddl import Effect
+    from capture.sources.mysql.row_images.table_map import TableMap
     from capture.sources.mysql.server import Server
-    from capture.sources.mysql.table_map import TableMap
     from schemas.table import TableSchema
 
 #: A table's database and name.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from capture.sources.mysql.coordinates import Place
+from capture.sources.mysql.log.coordinates import Place
 
 if TYPE_CHECKING:
     from schemas.block import Transaction

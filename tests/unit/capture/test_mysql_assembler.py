@@ -7,11 +7,11 @@ from struct import pack
 import pytest
 
 from capture.source import SourceError
-from capture.sources.mysql import binlog
 from capture.sources.mysql.assembler import Assembler
-from capture.sources.mysql.coordinates import Place
-from capture.sources.mysql.gtid import GtidPosition
-from capture.sources.mysql.positions import Standing
+from capture.sources.mysql.log import binlog
+from capture.sources.mysql.log.coordinates import Place
+from capture.sources.mysql.log.gtid import GtidPosition
+from capture.sources.mysql.log.positions import Standing
 from capture.sources.mysql.visibility import Snapshot, begin_of
 from schemas.block import Origin, Transaction
 from schemas.source_block import source_values

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from capture.runs import Run
 from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
-from capture.sources.mysql.column_meta import ColumnMeta
-from capture.sources.mysql.forms import UnreadableValue
-from capture.sources.mysql.rows import RowsError
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
+from capture.sources.mysql.row_images.forms import UnreadableValue
+from capture.sources.mysql.row_images.rows import RowsError
+from capture.sources.mysql.row_images.wire import Wire, WireType
 from capture.sources.mysql.types import column
-from capture.sources.mysql.wire import Wire, WireType
 from schemas.block import Op, Transaction
 from schemas.columnar.block import ColumnBlock, rows_of
 from schemas.table import TableSchema

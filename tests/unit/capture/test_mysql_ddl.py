@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.sources.mysql.ddl import Effect, Kind, effects
+from capture.sources.mysql.log.ddl import Effect, Kind, effects
 
 TRUNCATED, REPLACED, RESHUFFLED = Kind.TRUNCATED, Kind.REPLACED, Kind.RESHUFFLED
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.sources.mysql.gtid import GtidPosition, GtidSet
+from capture.sources.mysql.log.gtid import GtidPosition, GtidSet
 
 SOURCES = [
     "3e11fa47-71ca-11e1-9e33-c80aa9429562",

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from capture.sources.mysql import images, rows, splitting
-from capture.sources.mysql.column_meta import ColumnMeta
-from capture.sources.mysql.rows import RowEvent, RowsError
-from capture.sources.mysql.wire import Wire, WireType
+from capture.sources.mysql.row_images import images, rows, splitting
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
+from capture.sources.mysql.row_images.rows import RowEvent, RowsError
+from capture.sources.mysql.row_images.wire import Wire, WireType
 from schemas.block import Op
 from schemas.columnar.arrays import Unserved
 from tests.support import mysql_images as made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capture.sources.mysql.json_binary import JsonError, text
+from capture.sources.mysql.row_images.json_binary import JsonError, text
 
 LOGGED = [
     ("", "null"),

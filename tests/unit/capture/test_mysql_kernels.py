@@ -7,9 +7,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from capture.sources.mysql.column_meta import ColumnMeta
 from capture.sources.mysql.kernels import kernel
 from capture.sources.mysql.policy import Policy
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
 from capture.sources.mysql.types import column
 from capture.sources.mysql.values import converter
 from schemas.avro_types import Records, bare_type

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from capture.sources.mysql.coordinates import Place
-from capture.sources.mysql.gtid import GtidSet
+from capture.sources.mysql.log.coordinates import Place
+from capture.sources.mysql.log.gtid import GtidSet
 from capture.sources.mysql.operations import MySQLMark
 from capture.sources.mysql.server import Server
 from schemas.positions import StreamRecord

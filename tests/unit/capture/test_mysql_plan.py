@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from capture.sources.mysql import plan
 from capture.sources.mysql.bounds import distance
-from capture.sources.mysql.column_meta import ColumnMeta
-from capture.sources.mysql.coordinates import Place
+from capture.sources.mysql.log.coordinates import Place
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 A = ColumnMeta("a", "int", key_position=1)
 B = ColumnMeta("b", "int", key_position=2)

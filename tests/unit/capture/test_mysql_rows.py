@@ -8,12 +8,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from capture.sources.mysql import forms, rows, types
-from capture.sources.mysql.column_meta import ColumnMeta, refined
-from capture.sources.mysql.forms import UnreadableValue
-from capture.sources.mysql.rows import RowsError
-from capture.sources.mysql.table_map import TableMap
-from capture.sources.mysql.wire import Wire, WireType
+from capture.sources.mysql import types
+from capture.sources.mysql.row_images import forms, rows
+from capture.sources.mysql.row_images.column_meta import ColumnMeta, refined
+from capture.sources.mysql.row_images.forms import UnreadableValue
+from capture.sources.mysql.row_images.rows import RowsError
+from capture.sources.mysql.row_images.table_map import TableMap
+from capture.sources.mysql.row_images.wire import Wire, WireType
 from schemas.block import UNSENT, Op
 from tests.support import mysql_images as images
 

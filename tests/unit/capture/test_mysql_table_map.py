@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from capture.sources.mysql import table_map
-from capture.sources.mysql.table_map import TableMapError
-from capture.sources.mysql.wire import Wire, WireType
+from capture.sources.mysql.row_images import table_map
+from capture.sources.mysql.row_images.table_map import TableMapError
+from capture.sources.mysql.row_images.wire import Wire, WireType
 
 COLLATIONS = {8: "latin1", 45: "utf8mb4", 63: "binary", 255: "utf8mb4"}
 

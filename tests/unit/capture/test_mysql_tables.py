@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capture.sources.mysql.catalog import TableFacts
-from capture.sources.mysql.column_meta import ColumnMeta
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
 from capture.sources.mysql.tables import Described, unfit
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
-from capture.sources.mysql import charsets, numerals, query, temporal
-from capture.sources.mysql.column_meta import ColumnMeta
+from capture.sources.mysql import query
 from capture.sources.mysql.policy import Policy
+from capture.sources.mysql.row_images import charsets, numerals, temporal
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
 from capture.sources.mysql.types import column, is_known
 from capture.sources.mysql.values import converter
 from schemas.table import Kind

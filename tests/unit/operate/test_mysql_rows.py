@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from apply.types import renderer
 from capture.sources.mysql import types
-from capture.sources.mysql.column_meta import ColumnMeta
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
 from capture.sources.mysql.values import converter
 from operate.validate.mysql_rows import MySQLTable
 from schemas.copy_text import escape
@@ -114,7 +114,7 @@ COLUMNS = {
 def test_values_are_written_as_capture_and_apply_write_them(kind: str, data: st.DataObject):
     meta, values = COLUMNS[kind]
     value = data.draw(values)
-    from capture.sources.mysql.forms import UnreadableValue, selected
+    from capture.sources.mysql.row_images.forms import UnreadableValue, selected
 
     form = selected(meta)
     try:

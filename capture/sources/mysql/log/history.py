@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capture.sources.mysql.gtid import GtidPosition, GtidSet
+    from capture.sources.mysql.log.gtid import GtidPosition, GtidSet
 
 
 def another_log(saved: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from capture.sources.mysql import charsets
-from capture.sources.mysql.column_meta import CHARACTER_BYTES, ColumnMeta
-from capture.sources.mysql.wire import Wire, WireType, wires
+from capture.sources.mysql.row_images import charsets
+from capture.sources.mysql.row_images.column_meta import CHARACTER_BYTES, ColumnMeta
+from capture.sources.mysql.row_images.wire import Wire, WireType, wires
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

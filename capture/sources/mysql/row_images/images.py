@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from capture.sources.mysql import forms, texts
-from capture.sources.mysql.wire import fixed_size, length_size
+from capture.sources.mysql.row_images import forms, texts
+from capture.sources.mysql.row_images.wire import fixed_size, length_size
 from schemas.columnar.arrays import Unserved, gather, with_nulls
 from schemas.columnar.block import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from capture.sources.mysql.column_meta import ColumnMeta
-    from capture.sources.mysql.forms import Form
-    from capture.sources.mysql.texts import Words
-    from capture.sources.mysql.wire import Wire
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.forms import Form
+    from capture.sources.mysql.row_images.texts import Words
+    from capture.sources.mysql.row_images.wire import Wire
     from schemas.columnar.arrays import Ints, Mask
 
 #: Bytes behind the last row, so that eight may be read anywhere.

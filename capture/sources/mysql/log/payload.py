@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from capture.sources.mysql.binlog import HEADER_BYTES, Header, UnreadableLog, header, packed_int
+from capture.sources.mysql.log.binlog import HEADER_BYTES, Header, UnreadableLog, header, packed_int
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from capture.sources.mysql.numerals import decimal_reader, double_text
+from capture.sources.mysql.row_images.numerals import decimal_reader, double_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from capture.sources.mysql import compressed, forms
-from capture.sources.mysql.wire import fixed_size, length_size
+from capture.sources.mysql.row_images import compressed, forms
+from capture.sources.mysql.row_images.wire import fixed_size, length_size
 from schemas.block import UNSENT, Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from capture.sources.mysql.column_meta import ColumnMeta
-    from capture.sources.mysql.forms import Form
-    from capture.sources.mysql.table_map import TableMap
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.forms import Form
+    from capture.sources.mysql.row_images.table_map import TableMap
     from schemas.block import Row, Value
 
 #: The operation of each row event by its type.
@@ -48,7 +48,7 @@ class RowEvent(NamedTuple):
 
     ``present`` and ``present_after`` tell which columns the old (or only) and the new images have. ``statement_end``
     says that the table ids in use are over with this event. ``partial``: each new image has which of its JSON values
-    are differences in front of it; only :mod:`capture.sources.mysql.splitting` reads those.
+    are differences in front of it; only :mod:`capture.sources.mysql.row_images.splitting` reads those.
     """
 
     table_id: int
@@ -131,7 +131,7 @@ def decoder(table: TableMap, columns: Sequence[ColumnMeta] | None = None) -> Cal
     """Return what reads the rows of a table's events.
 
     ``columns`` are the table's, refined by the catalog; default: those of the log. The function raises RowsError for
-    images that do not fit the table, and :class:`~capture.sources.mysql.forms.UnreadableValue`.
+    images that do not fit the table, and :class:`~capture.sources.mysql.row_images.forms.UnreadableValue`.
     """
     fields = _fields(table, columns)
 
@@ -147,7 +147,7 @@ def decoder(table: TableMap, columns: Sequence[ColumnMeta] | None = None) -> Cal
 
 
 def row_reader(table: TableMap, columns: Sequence[ColumnMeta] | None = None) -> Callable[[bytes], Change]:
-    """Return what reads one row as :mod:`capture.sources.mysql.splitting` splits it: its operation and complete images.
+    """Return what reads one row, as :mod:`.splitting` splits it: its operation and complete images.
 
     Arguments and errors are those of :func:`decoder`.
     """

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from capture.sources.mysql.rows import RowsError
-from capture.sources.mysql.wire import WireType, fixed_size, length_size
+from capture.sources.mysql.row_images.rows import RowsError
+from capture.sources.mysql.row_images.wire import WireType, fixed_size, length_size
 from schemas.block import Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from capture.sources.mysql.rows import RowEvent
-    from capture.sources.mysql.wire import Wire
+    from capture.sources.mysql.row_images.rows import RowEvent
+    from capture.sources.mysql.row_images.wire import Wire
 
 #: How to get over the values of an image: for each that has a length, the bytes before it and those of the length; and
 #: the bytes behind the last of them.

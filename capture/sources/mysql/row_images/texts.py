@@ -1,4 +1,4 @@
-"""Whole columns of row images in source form: what :mod:`capture.sources.mysql.forms` does for one value. Pure.
+"""Whole columns of row images in source form: what :mod:`.forms` does for one value. Pure.
 
 Each function gives for every value exactly what the form of its type gives, or raises Unserved for the whole column.
 What stands at the place of a null is of no meaning, but does no harm.
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from capture.sources.mysql import charsets, forms, numerals
-from capture.sources.mysql.wire import Wire, WireType, decimal_size, fixed_size
+from capture.sources.mysql.row_images import charsets, forms, numerals
+from capture.sources.mysql.row_images.wire import Wire, WireType, decimal_size, fixed_size
 from schemas.columnar.arrays import Unserved, constants, data_of, fixed, join, lengths_of, take
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
     from schemas.columnar.arrays import Bytes, Ints, Mask
 
     Unsigned = npt.NDArray[np.uint64]

@@ -17,12 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from capture.sources.mysql.coordinates import Place
+from capture.sources.mysql.log.coordinates import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capture.sources.mysql.gtid import GtidPosition, GtidSet
+    from capture.sources.mysql.log.gtid import GtidPosition, GtidSet
 
 #: Of the 64 bits of a position, those that count; 16 are left for the epoch.
 _COUNT_BITS: Final = 48

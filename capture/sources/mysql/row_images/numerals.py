@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from capture.sources.mysql.wire import decimal_size
+from capture.sources.mysql.row_images.wire import decimal_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,13 +15,13 @@ import uuid
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING, Final
 
-from capture.sources.mysql import charsets, compressed, json_binary, numerals, temporal
-from capture.sources.mysql.wire import Wire, WireType
+from capture.sources.mysql.row_images import charsets, compressed, json_binary, numerals, temporal
+from capture.sources.mysql.row_images.wire import Wire, WireType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capture.sources.mysql.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
     Form = Callable[[bytes], bytes]
 
