@@ -148,7 +148,7 @@ def test_the_rows_of_a_large_xa_transaction_wait_in_a_file_and_come_in_parts(t):
         while not source.passed(mark):
             batches.append(changes(source.read(at_once, 0.1)))
     assert held_bytes < 3 << 20  # of at least 4.5 MB
-    assert max(map(len, batches)) < 2 * at_once
+    assert max(map(len, batches)) < 3 * at_once  # twice at most, and the row event that was begun
     events = [event for batch in batches for event in batch]
     assert [e.after[0] for e in events] == [b"%d" % i for i in range(100, 100 + rows)] + [b"100"]
     assert events[-1].after == (b"100", b"y")
@@ -323,7 +323,7 @@ def test_a_great_transaction_comes_in_parts_that_do_not_end_it(t, mysql_kind, co
             parts.append(source.read(1_000, 1.0))
     events = [e for part in parts for e in changes(part)]
     assert len(parts) > 2
-    assert max(sum(len(b) for b in part.blocks) for part in parts) < 2_000
+    assert max(sum(len(b) for b in part.blocks) for part in parts) < 3_000  # as above
     assert [int(e.after[0]) for e in events] == list(range(10, 5010))
     assert [e.last for e in events] == [False] * 4_999 + [True]
     assert [e.order for e in events] == sorted(e.order for e in events)
