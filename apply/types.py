@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.calendar import civil
 from schemas.copy_text import escape
 from schemas.table import Kind, ValueType
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
 _SECOND_US: Final = 1_000_000
 _DAY_US: Final = 86_400 * _SECOND_US
-#: Days from 0000-03-01 to 1970-01-01: years that begin in March put the leap day last.
-_EPOCH_SHIFT: Final = 719_468
-#: Days of 400 Gregorian years.
-_ERA_DAYS: Final = 146_097
 
 
 def renderer(value_type: ValueType) -> Callable[[Any], bytes]:
@@ -45,7 +42,7 @@ def decimal_text(unscaled: int, scale: int) -> bytes:
 @lru_cache(maxsize=4096)
 def date_text(days: int) -> bytes:
     """Return the ISO form of a day counted from 1970-01-01, for any year; PostgreSQL has no year 0, but 1 BC."""
-    year, month, day = _civil(days)
+    year, month, day = civil(days)
     if year <= 0:
         return b"%04d-%02d-%02d BC" % (1 - year, month, day)
     return b"%04d-%02d-%02d" % (year, month, day)
@@ -65,16 +62,6 @@ def timestamp_text(micros: int) -> bytes:
     if date.endswith(b" BC"):
         return b"%s %s BC" % (date[:-3], time_text(rest))
     return b"%s %s" % (date, time_text(rest))
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Return year, month and day in the proleptic Gregorian calendar."""
-    era, day = divmod(days + _EPOCH_SHIFT, _ERA_DAYS)
-    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153  # 0 is March
-    day -= (153 * month + 2) // 5
-    return era * 400 + year + (month >= 10), (month + 2) % 12 + 1, day + 1
 
 
 def _text(text: str) -> bytes:

@@ -134,13 +134,14 @@ def _kind_of(url: str | None) -> str | None:
 
 def render(path: Path, answers: Answers) -> str:
     """Return the file's text."""
+    type_from, type_to = _RULES.get(answers.type, _RULES["postgresql"])
     return _TEMPLATE.format(
         path=path,
         pipeline=_scalar(answers.pipeline),
         kafka=_scalar(answers.kafka),
         type=_scalar(answers.type),
-        type_from=_RULES.get(answers.type, _RULES["postgresql"])[0],
-        type_to=_RULES.get(answers.type, _RULES["postgresql"])[1],
+        type_from=type_from,
+        type_to=type_to,
         own=_OWN.get(answers.type, _OWN["postgresql"]),
         source_url=_scalar(answers.source_url),
         target_url=_scalar(answers.target_url),

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from schemas.calendar import civil
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DAY_S: Final = 86_400
-#: Days from 0000-03-01 to 1970-01-01: years that begin in March put the leap day last.
-_EPOCH_SHIFT: Final = 719_468
-_ERA_DAYS: Final = 146_097
 #: Times and datetimes are stored with a bias, so that they sort as bytes.
 _DATETIME_BIAS: Final = 1 << 39
 _ZERO_TIMESTAMP: Final = b"0000-00-00 00:00:00"
@@ -89,17 +88,7 @@ def _timestamp(seconds: int, fraction: int) -> bytes:
     if not seconds and not fraction:
         return _ZERO_TIMESTAMP
     days, rest = divmod(seconds, _DAY_S)
-    return b"%04d-%02d-%02d %02d:%02d:%02d" % (*_civil(days), rest // 3600, rest // 60 % 60, rest % 60)
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Return year, month and day in the proleptic Gregorian calendar."""
-    era, day = divmod(days + _EPOCH_SHIFT, _ERA_DAYS)
-    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153  # 0 is March
-    day -= (153 * month + 2) // 5
-    return era * 400 + year + (month >= 10), (month + 2) % 12 + 1, day + 1
+    return b"%04d-%02d-%02d %02d:%02d:%02d" % (*civil(days), rest // 3600, rest // 60 % 60, rest % 60)
 
 
 # --- before MySQL 5.6 and MariaDB 10.1, and tables that were never rebuilt since --------------------------------------

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from capture.sources.mysql.row_images import charsets, forms, numerals
 from capture.sources.mysql.row_images.wire import Wire, WireType, decimal_size, fixed_size
+from schemas.calendar import civil
 from schemas.columnar.arrays import Unserved, constants, data_of, fixed, join, lengths_of, take
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _ASCII: Final = 0x80
 #: Digits that 64 bits hold for certain.
 _DIGITS: Final = 18
 _DAY_S: Final = 86_400
-#: Days from 0000-03-01 to 1970-01-01, and of 400 years: years that begin in March put the leap day last.
-_EPOCH_SHIFT, _ERA_DAYS = 719_468, 146_097
 #: The range in which Arrow writes a double without exponent, as the server does.
 _PLAIN: Final = (1e-6, 1e10)
 
@@ -213,7 +212,7 @@ def _timestamp(wire: Wire, _meta: ColumnMeta) -> Whole:
             zero &= words.big(at + 4, size) == 0
         days, rest = np.divmod(seconds, _DAY_S)
         out = _moments(len(at), wire.size)
-        _put_day(out, *(np.where(zero, 0, part) for part in _civil(days)))
+        _put_day(out, *(np.where(zero, 0, part) for part in civil(days)))
         _put_clock(out, rest // 3600, rest // 60 % 60, rest % 60)
         _put_fraction(out, words, at + 4, wire.size)
         return fixed(out)
@@ -245,16 +244,6 @@ def _put_fraction(out: Bytes, words: Words, at: Ints, fsp: int) -> None:
     if (stored >= 100**size).any():
         raise Unserved
     out[:, 20 : 20 + fsp] = _digits(stored, 2 * size)[:, :fsp]
-
-
-def _civil(days: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return year, month and day in the Gregorian calendar."""
-    era, day = np.divmod(days + _EPOCH_SHIFT, _ERA_DAYS)
-    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
-    day = day - (365 * year + year // 4 - year // 100)
-    month = (5 * day + 2) // 153  # 0 is March
-    day = day - (153 * month + 2) // 5
-    return era * 400 + year + (month >= 10), (month + 2) % 12 + 1, day + 1
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
