@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bench.debezium import connectors, jvm
 from bench.process import Failed, Process
 from operate.local import ports
+from operate.local.kafka import LOG_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions whether a task has failed: a failed task does not end its worker.
 _ASK_S = 2.0
-
-LOG_SETTINGS = """\
-status = error
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d %p %c{1}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.out.ref = out
-"""
 
 
 class Worker(Process):

@@ -66,6 +66,7 @@ SETTINGS = {
     "group.min.session.timeout.ms": "1000",
 }
 
+#: Of any Java process of ours: warnings and errors to its standard output.
 LOG_SETTINGS = """\
 status = error
 appender.out.type = Console
