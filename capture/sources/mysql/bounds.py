@@ -77,7 +77,7 @@ def _walked(conn: Connection[Any], name: str, key: Sequence[ColumnMeta], per_chu
 
 def _raw(conn: Any, query: str) -> list[bytes]:
     """Return the one row of a query as the server's own bytes; [] when there is none."""
-    found = list(row_packets.received(conn, query))
+    found = [row for stretch in row_packets.received(conn, query) for row in stretch.rows()]
     return [value or b"" for value in row_packets.parse(found[0])] if found else []
 
 

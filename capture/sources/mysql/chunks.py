@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from capture.source import FoundTable
     from capture.sources.mysql.catalog import Version
     from capture.sources.mysql.row_images.column_meta import ColumnMeta
+    from capture.sources.mysql.row_packets import Stretch
     from runtime.config import SourceConfig
 
 #: Where a table must be locked and cannot be: how long its writers are left in peace, in seconds.
@@ -229,10 +230,10 @@ def _spooled(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
             raise
 
 
-def _copy(conn: Connection[Any], statement: str, file: IO[bytes], change: Callable[[bytes], bytes] | None) -> int:
+def _copy(conn: Connection[Any], statement: str, file: IO[bytes], change: Callable[[Stretch], Stretch] | None) -> int:
     """Append the rows of a query to a file, as the server sends them or changed; return how many."""
     rows = 0
-    for packet in row_packets.received(conn, statement):
-        row_packets.write(file, packet if change is None else change(packet))
-        rows += 1
+    for stretch in row_packets.received(conn, statement):
+        row_packets.write(file, stretch if change is None else change(stretch))
+        rows += len(stretch.starts)
     return rows

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from capture.source import Batch, HistoryLost, SourceError, SourceUnavailable, is_full
-from capture.sources.mysql import bounds, catalog, chunks, kernels, row_packets, server, tables, values
+from capture.sources.mysql import bounds, catalog, chunks, kernels, server, tables, values
 from capture.sources.mysql.assembler import Assembler
+from capture.sources.mysql.chunk_file import file_images
 from capture.sources.mysql.faults import translated
 from capture.sources.mysql.log import history
 from capture.sources.mysql.log.coordinates import Place
@@ -274,7 +275,7 @@ class MySQLSource:
 
     def images(self, chunk: ChunkRead) -> Iterator[Columns]:
         """Yield the rows of a chunk, reading its file as they are wanted."""
-        return iter(()) if chunk.path is None else row_packets.images(chunk.path)
+        return iter(()) if chunk.path is None else file_images(chunk.path, len(chunk.schema.columns))
 
     def kernel(self, column: Column) -> Kernel:
         """Return how whole columns of this column's source form become Avro values."""
