@@ -65,3 +65,9 @@ def test_a_document_that_holds_itself_is_refused():
 def test_an_unknown_type_is_refused():
     with pytest.raises(JsonError):
         text(b"\x0d\0\0")
+
+
+@pytest.mark.parametrize("logged", ["0ff6050402800132", "0ff603040280", "0ff603020380"])
+def test_a_decimal_of_another_size_than_its_precision_tells_is_refused(logged):
+    with pytest.raises(JsonError):
+        text(bytes.fromhex(logged))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from capture.sources.mysql.row_images import forms, texts
-from capture.sources.mysql.row_images.wire import fixed_size, length_size
+from capture.sources.mysql.row_images import forms, json_columns, texts
+from capture.sources.mysql.row_images.wire import WireType, fixed_size, length_size
 from schemas.columnar.arrays import Unserved, gather, with_nulls
 from schemas.columnar.block import Columns
 
@@ -32,10 +32,14 @@ _PADDING: Final = bytes(32)
 
 
 class Field(NamedTuple):
-    """How a column is read: the bytes of a value or None, of its length, what makes columns, what makes one value."""
+    """How a column is read: the bytes of a value or None, of its length, what makes columns, what makes one value.
+
+    ``documents``: the values are JSON.
+    """
 
     size: int | None
     lengths: int
+    documents: bool
     whole: Callable[[Words, Ints], pa.BinaryArray] | None
     strings: Callable[[pa.BinaryArray], pa.BinaryArray] | None
     form: Form | None
@@ -47,6 +51,7 @@ def fields(wires: Sequence[Wire], columns: Sequence[ColumnMeta]) -> list[Field]:
         Field(
             fixed_size(wire),
             length_size(wire),
+            wire.type is WireType.JSON,
             texts.whole(wire, meta),
             texts.strings(wire, meta),
             forms.reader(wire, meta),
@@ -102,6 +107,8 @@ class Images:
             raise Unserved
         if field.whole is not None:
             return field.whole(texts.Words(self._words, null), starts), ends
+        if field.documents and field.form is not None:
+            return json_columns.texts(self._raw, self._words, starts, ends, field.form), ends
         found = gather(self._raw, starts, ends)
         if field.strings is not None:
             try:

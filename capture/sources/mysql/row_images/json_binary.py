@@ -13,24 +13,25 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capture.sources.mysql.row_images.numerals import decimal_reader, double_text
+from capture.sources.mysql.row_images.wire import decimal_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY, _LITERAL = range(5)
-_INT16, _UINT16, _INT32, _UINT32, _INT64, _UINT64, _DOUBLE, _STRING = range(5, 13)
-_OPAQUE: Final = 15
+SMALL_OBJECT, LARGE_OBJECT, SMALL_ARRAY, LARGE_ARRAY, LITERAL = range(5)
+INT16, UINT16, INT32, UINT32, INT64, UINT64, DOUBLE, STRING = range(5, 13)
+OPAQUE: Final = 15
 
-_LITERALS: Final = (b"null", b"true", b"false")
+LITERALS: Final = (b"null", b"true", b"false")
 #: Integers that are no wider than an entry's place for values, by type.
 _INTEGERS: Final = {
-    _INT16: Struct("<h"), _UINT16: Struct("<H"), _INT32: Struct("<i"), _UINT32: Struct("<I"), _INT64: Struct("<q"),
-    _UINT64: Struct("<Q"),
+    INT16: Struct("<h"), UINT16: Struct("<H"), INT32: Struct("<i"), UINT32: Struct("<I"), INT64: Struct("<q"),
+    UINT64: Struct("<Q"),
 }  # fmt: skip
 _FLOAT: Final = Struct("<d")
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """How a container is laid out: its count and size, an entry of a key, an entry of a value; what entries hold.
 
     ``inline`` are the types of values that stand in their entry itself.
@@ -43,13 +44,13 @@ class _Layout(NamedTuple):
     inline: frozenset[int]
 
 
-_SMALL: Final = _Layout(Struct("<HH"), Struct("<HH"), Struct("<BH"), 2, frozenset({_LITERAL, _INT16, _UINT16}))
-_LARGE: Final = _Layout(
-    Struct("<II"), Struct("<IH"), Struct("<BI"), 4, frozenset({_LITERAL, _INT16, _UINT16, _INT32, _UINT32})
+SMALL: Final = Layout(Struct("<HH"), Struct("<HH"), Struct("<BH"), 2, frozenset({LITERAL, INT16, UINT16}))
+LARGE: Final = Layout(
+    Struct("<II"), Struct("<IH"), Struct("<BI"), 4, frozenset({LITERAL, INT16, UINT16, INT32, UINT32})
 )
 _SIGN_16: Final = 1 << 15
 #: The server nests no deeper.
-_DEEPEST: Final = 100
+DEEPEST: Final = 100
 
 _DECIMAL, _DATE, _TIME, _DATETIME, _TIMESTAMP = 246, 10, 11, 12, 7
 
@@ -72,17 +73,17 @@ def text(data: bytes) -> bytes:
 
 
 def _write(data: bytes, kind: int, at: int, depth: int, out: list[bytes]) -> None:
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         raise JsonError("nested too deeply")
-    if kind in (_SMALL_OBJECT, _LARGE_OBJECT):
-        _object(data, at, _SMALL if kind == _SMALL_OBJECT else _LARGE, depth, out)
-    elif kind in (_SMALL_ARRAY, _LARGE_ARRAY):
-        _array(data, at, _SMALL if kind == _SMALL_ARRAY else _LARGE, depth, out)
+    if kind in (SMALL_OBJECT, LARGE_OBJECT):
+        _object(data, at, SMALL if kind == SMALL_OBJECT else LARGE, depth, out)
+    elif kind in (SMALL_ARRAY, LARGE_ARRAY):
+        _array(data, at, SMALL if kind == SMALL_ARRAY else LARGE, depth, out)
     else:
         out.append(_scalar(data, kind, at))
 
 
-def _object(data: bytes, at: int, layout: _Layout, depth: int, out: list[bytes]) -> None:
+def _object(data: bytes, at: int, layout: Layout, depth: int, out: list[bytes]) -> None:
     count, _ = layout.head.unpack_from(data, at)
     keys = at + layout.head.size
     values = keys + count * layout.key.size
@@ -92,13 +93,13 @@ def _object(data: bytes, at: int, layout: _Layout, depth: int, out: list[bytes])
         layout.value.iter_unpack(_cut(data, values, count * layout.value.size)),
         strict=True,
     ):
-        out += (before, _key(_cut(data, at + start, length)))
+        out += (before, key(_cut(data, at + start, length)))
         _entry(data, at, value, layout, depth, out)
         before = b", "
     out.append(b"}" if count else b"{}")
 
 
-def _array(data: bytes, at: int, layout: _Layout, depth: int, out: list[bytes]) -> None:
+def _array(data: bytes, at: int, layout: Layout, depth: int, out: list[bytes]) -> None:
     count, _ = layout.head.unpack_from(data, at)
     values = at + layout.head.size
     before = b"["
@@ -109,10 +110,10 @@ def _array(data: bytes, at: int, layout: _Layout, depth: int, out: list[bytes]) 
     out.append(b"]" if count else b"[]")
 
 
-def _entry(data: bytes, start: int, entry: tuple[int, int], layout: _Layout, depth: int, out: list[bytes]) -> None:
+def _entry(data: bytes, start: int, entry: tuple[int, int], layout: Layout, depth: int, out: list[bytes]) -> None:
     """Write the value of an entry: its type, and the value itself or where it lies."""
     kind, value = entry
-    if kind == _INT16:
+    if kind == INT16:
         out.append(b"%d" % ((value & 0xFFFF ^ _SIGN_16) - _SIGN_16))
     elif kind in layout.inline:
         out.append(_scalar(value.to_bytes(layout.place, "little"), kind, 0))
@@ -121,16 +122,16 @@ def _entry(data: bytes, start: int, entry: tuple[int, int], layout: _Layout, dep
 
 
 def _scalar(data: bytes, kind: int, at: int) -> bytes:
-    if kind == _STRING:
+    if kind == STRING:
         return _quoted(_counted(data, at))
-    if kind == _LITERAL:
-        return _LITERALS[data[at]]
+    if kind == LITERAL:
+        return LITERALS[data[at]]
     if kind in _INTEGERS:
         return b"%d" % _INTEGERS[kind].unpack_from(data, at)[0]
-    if kind == _DOUBLE:
-        return _double(_FLOAT.unpack_from(data, at)[0])
-    if kind == _OPAQUE:
-        return _opaque(data[at], _counted(data, at + 1))
+    if kind == DOUBLE:
+        return double(_FLOAT.unpack_from(data, at)[0])
+    if kind == OPAQUE:
+        return opaque(data[at], _counted(data, at + 1))
     raise JsonError("an unknown type")
 
 
@@ -153,7 +154,7 @@ def _cut(data: bytes, at: int, size: int) -> bytes:
     return found
 
 
-def _double(value: float) -> bytes:
+def double(value: float) -> bytes:
     """Return a double; one without a fraction is told from an integer by ``.0``."""
     written = double_text(value)
     return written if b"." in written or b"e" in written else written + b".0"
@@ -163,7 +164,7 @@ _ESCAPES: Final = {
     ord('"'): '\\"', ord("\\"): "\\\\", ord("\b"): "\\b", ord("\f"): "\\f", ord("\n"): "\\n", ord("\r"): "\\r",
     ord("\t"): "\\t",
 }  # fmt: skip
-_ESCAPED: Final = [
+ESCAPED: Final = [
     _ESCAPES.get(byte, f"\\u{byte:04x}").encode() if byte < 0x20 or byte in _ESCAPES else None for byte in range(256)
 ]
 
@@ -173,17 +174,17 @@ _TO_ESCAPE: Final = re.compile(rb'[\x00-\x1f"\\]')
 
 def _quoted(content: bytes) -> bytes:
     if _TO_ESCAPE.search(content):
-        content = b"".join([_ESCAPED[byte] or bytes([byte]) for byte in content])
+        content = b"".join([ESCAPED[byte] or bytes([byte]) for byte in content])
     return b'"' + content + b'"'
 
 
 @lru_cache(1024)
-def _key(name: bytes) -> bytes:
+def key(name: bytes) -> bytes:
     """Return a key as it stands before its value; documents of one table have the same keys."""
     return _quoted(name) + b": "
 
 
-def _opaque(kind: int, content: bytes) -> bytes:
+def opaque(kind: int, content: bytes) -> bytes:
     """Return a value of an SQL type that JSON has none for."""
     known = _OPAQUES.get(kind)
     if known is not None:
@@ -193,7 +194,10 @@ def _opaque(kind: int, content: bytes) -> bytes:
 
 
 def _decimal(content: bytes) -> bytes:
-    return decimal_reader(content[0], content[1])(content[2:])
+    precision, scale, packed = content[0], content[1], content[2:]
+    if scale > precision or len(packed) != decimal_size(precision, scale):
+        raise JsonError("a decimal of another size")
+    return decimal_reader(precision, scale)(packed)
 
 
 def _date(content: bytes) -> bytes:
