@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
+import subprocess
+import sys
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from multiprocessing import Pipe
+from typing import TYPE_CHECKING, Final, Protocol
 
 from capture.source import ChunkRead, ChunkRequest, SourceError, SourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
 
 #: What a worker brings back.
 Outcome = ChunkRead | SourceError
+_BEGIN: Final = "from capture.snapshot.chunk_worker import main; main()"
 
 
 class Pool(Protocol):
@@ -41,14 +41,23 @@ class Pool(Protocol):
 
 @dataclass(slots=True)
 class _Worker:
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     link: Connection
     ticket: int | None = None
 
+    def end(self) -> None:
+        """Let go of it, and wait until it is gone."""
+        self.link.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait()
+
 
 class WorkerPool:
-    """Worker processes, started fresh (``spawn``: librdkafka's threads do not survive a fork) when there is work.
+    """Worker processes, started when there is work.
 
+    Each is a fresh interpreter: librdkafka's threads do not survive a fork, and ``multiprocessing`` would have it
+    import whatever the daemon's main module does, and start a process more to watch over them.
     One chunk more than there are workers is out at a time, so that reading goes on while a chunk is published.
     """
 
@@ -81,9 +90,8 @@ class WorkerPool:
         self._waiting.clear()
         for worker in self._workers:
             worker.process.kill()
-            worker.link.close()
         for worker in self._workers:
-            worker.process.join()
+            worker.end()
         self._workers.clear()
 
     def _hand_out(self) -> None:
@@ -104,13 +112,19 @@ class WorkerPool:
         return self._start() if len(self._workers) < self._most else None
 
     def _start(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(self._read, theirs), name="chunk-worker", daemon=True)
-        process.start()
-        theirs.close()
-        self._workers.append(_Worker(process, ours))
-        return self._workers[-1]
+        ours, theirs = Pipe()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _BEGIN, str(theirs.fileno())],
+                stdin=subprocess.PIPE,  # it ends with us: we are the other end
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        with suppress(OSError):  # it has ended already: whoever hands it a chunk finds out
+            ours.send(self._read)
+        return worker
 
     def _receive(self, worker: _Worker) -> Outcome:
         try:
@@ -125,30 +139,4 @@ class WorkerPool:
 
     def _forget(self, worker: _Worker) -> None:
         self._workers.remove(worker)
-        worker.link.close()
-        worker.process.join()
-
-
-def _serve(read: Callable[[ChunkRequest], ChunkRead], link: Connection) -> None:
-    """Read chunks until the daemon closes the link. Signals of the process group are the daemon's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_daemon, name="end-with-the-daemon", daemon=True).start()
-    with suppress(EOFError, OSError):  # the daemon closed the link, or is gone
-        while True:
-            link.send(_outcome(read, link.recv()))
-
-
-def _outcome(read: Callable[[ChunkRequest], ChunkRead], request: ChunkRequest) -> ChunkRead | Exception:
-    try:
-        return read(request)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the daemon raises it
-        return error
-
-
-def _end_with_the_daemon() -> None:
-    """A daemon that is killed cannot end a worker in the middle of a chunk."""
-    daemon = multiprocessing.parent_process()
-    if daemon is not None:
-        daemon.join()
-        os._exit(1)
+        worker.end()

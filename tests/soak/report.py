@@ -114,16 +114,11 @@ class Report:
 
 
 def tracebacks(lines: Sequence[str]) -> Iterator[str]:
-    """Yield the last line of every traceback, except those of workers whose daemon was killed before they began.
-
-    That one is Python's own: the worker reads in vain what its daemon would have told it (multiprocessing.spawn).
-    """
+    """Yield the last line of every traceback."""
     for at, line in enumerate(lines):
         if "Traceback" in line:
             frames = list(takewhile(lambda frame: frame.startswith(" "), lines[at + 1 :]))
-            last = "".join(lines[at + 1 + len(frames) : at + 2 + len(frames)])
-            if not (last.startswith("EOFError") and any("in spawn_main" in frame for frame in frames)):
-                yield last
+            yield "".join(lines[at + 1 + len(frames) : at + 2 + len(frames)])
 
 
 def write(report: Report, path: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
 
-from capture.snapshot.workers import WorkerPool, _serve
+from capture.snapshot.chunk_worker import serve
+from capture.snapshot.workers import WorkerPool
 from capture.source import ChunkRead, ChunkRequest, FoundTable, SourceError, SourceUnavailable
 from schemas.table import TableSchema
+from tests.support.patience import PATIENCE_S
 
 TABLE = FoundTable("s.t", "s", "t", {}, keyless=False)
 SCHEMA = TableSchema("s", "t", ())
@@ -78,7 +82,7 @@ def test_a_worker_that_died_while_idle_is_replaced(pool):
     outcomes(pool, 1)
     (worker,) = pool._workers
     worker.process.kill()
-    worker.process.join()
+    worker.process.wait()
     second = pool.ask(request("read", 7))
     assert second != first
     assert outcomes(pool, 1)[second].upto["index"] == 7
@@ -95,12 +99,35 @@ def test_closing_does_not_wait_for_a_chunk_that_hangs(pool):
     pool.ask(request("hang"))
     (worker,) = pool._workers
     pool.close()
-    assert not worker.process.is_alive()
+    assert worker.process.poll() == -signal.SIGKILL
 
 
-def test_a_worker_whose_daemon_is_gone_with_an_outcome_unread_ends_quietly(monkeypatch):
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+def test_a_worker_ends_amid_a_chunk_when_its_daemon_is_gone(pool):
+    pool.ask(request("hang"))
+    (worker,) = pool._workers
+    worker.process.stdin.close()  # what the system does when the daemon dies
+    assert worker.process.wait(PATIENCE_S) == 1
+
+
+def test_a_worker_that_is_idle_ends_quietly_when_its_daemon_is_gone(pool):
+    pool.ask(request("read"))
+    outcomes(pool, 1)
+    (worker,) = pool._workers
+    worker.link.close()
+    assert worker.process.wait(PATIENCE_S) == 0
+
+
+def test_a_worker_whose_daemon_is_gone_with_an_outcome_unread_gets_an_error_of_its_link():
     ours, theirs = Pipe()
     theirs.send("an outcome")
     ours.close()
-    _serve(read, theirs)
+    with pytest.raises(OSError):
+        serve(read, theirs)
+
+
+@pytest.mark.parametrize("reader", ["capture.sources.postgres.chunks", "capture.sources.mysql.chunks"])
+def test_a_worker_imports_nothing_that_only_the_daemon_needs(reader):
+    heavy = {"numpy", "pyarrow", "confluent_kafka", "pydantic", "typer", "rich"}
+    code = f"import sys, capture.snapshot.chunk_worker, {reader}; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert heavy.isdisjoint(found.stdout.split())

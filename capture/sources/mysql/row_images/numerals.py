@@ -9,8 +9,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from capture.sources.mysql.row_images.wire import decimal_size
 
 if TYPE_CHECKING:
@@ -108,4 +106,6 @@ def double_of(packed: bytes) -> float:
 
 def short_float_text(value: float) -> str:
     """Return the shortest text that reads back as this 32-bit number."""
+    import numpy as np  # noqa: PLC0415 - the workers that read chunks import this module, and need no arrays
+
     return str(np.float32(value))
