@@ -6,6 +6,7 @@ column is rendered value by value. Source of the escapes: PostgreSQL documentati
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -47,10 +48,14 @@ _DAYS: Final = (-719_162, 2_932_896)
 _DAY_US: Final = 86_400_000_000
 #: Characters of a time without its fraction, and of an instant.
 _TIME, _TIMESTAMP = 8, 19
+#: Bytes below this one may be control characters that COPY escapes.
+_LETTERS: Final = ord(" ")
 #: Bytes of unscaled values that fit 64 bits.
 _INT64_BYTES: Final = 8
 #: Powers of ten that fit 64 bits.
 _MOST_DIGITS: Final = 18
+#: Numbers below this have their digits in a table: a third of the time that it takes to make them.
+_SMALL: Final = 10_000
 
 
 def column_renderer(value_type: ValueType) -> Callable[[Typed], pa.BinaryArray]:
@@ -76,6 +81,8 @@ def _text(column: Texts) -> pa.BinaryArray:
 def escaped(texts: pa.BinaryArray) -> pa.BinaryArray:
     """Return texts with backslashes and control characters escaped: only values that have any are looked at."""
     data = data_of(texts)
+    if data.min(initial=_LETTERS) >= _LETTERS and not (data == ord("\\")).any():
+        return texts
     special = np.flatnonzero((data - np.uint8(ord("\b")) < 6) | (data == ord("\\")))
     if not len(special):
         return texts
@@ -96,6 +103,8 @@ def _integer(column: Longs) -> pa.BinaryArray:
 
 
 def _digits(numbers: Ints) -> pa.BinaryArray:
+    if len(numbers) and numbers.min() >= 0 and numbers.max() < _SMALL:
+        return take(_small_numerals(), numbers)
     return pa.array(numbers).cast(pa.string()).view(pa.binary())
 
 
@@ -112,12 +121,32 @@ def decimal_texts(unscaled: Ints, scale: int) -> pa.BinaryArray:
         return _digits(unscaled)
     if not 0 < scale <= _MOST_DIGITS or (len(unscaled) and unscaled.min() == np.iinfo(np.int64).min):
         raise Unserved
-    whole, fraction = np.divmod(np.abs(unscaled), 10**scale)
-    padded = data_of(_digits(fraction + 10**scale)).reshape(-1, scale + 1).copy()
-    padded[:, 0] = ord(".")
     negative = unscaled < 0
     signs = [take(_SIGNS, negative.view(np.int8))] if negative.any() else []
-    return join([*signs, _digits(whole), fixed(padded)])
+    magnitudes = (np.abs(unscaled) if signs else unscaled).view(np.uint64)  # NumPy divides unsigned numbers much faster
+    unit = np.uint64(10**scale)
+    whole = magnitudes // unit
+    fraction = (magnitudes - whole * unit).view(np.int64)
+    return join([*signs, _digits(whole.view(np.int64)), _fractions(fraction, scale)])
+
+
+def _fractions(numbers: Ints, scale: int) -> pa.BinaryArray:
+    """Return a point and exactly ``scale`` digits."""
+    if 10**scale <= _SMALL:
+        return take(_small_fractions(scale), numbers)
+    padded = data_of(_digits(numbers + 10**scale)).reshape(-1, scale + 1).copy()
+    padded[:, 0] = ord(".")
+    return fixed(padded)
+
+
+@lru_cache(1)
+def _small_numerals() -> pa.BinaryArray:
+    return constants([b"%d" % i for i in range(_SMALL)])
+
+
+@lru_cache(_MOST_DIGITS)
+def _small_fractions(scale: int) -> pa.BinaryArray:
+    return constants([b".%0*d" % (scale, i) for i in range(10**scale)])
 
 
 def _integers(unscaled: pa.BinaryArray) -> Ints:

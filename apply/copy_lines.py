@@ -9,7 +9,7 @@ from apply.column_rows import ColumnRows
 from apply.session import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from apply.column_rows import FullRow
     from apply.steps import Rows
@@ -37,6 +37,14 @@ def copy_lines(rows: Iterable[Sequence[bytes | None]]) -> bytes:
         return rows.lines()
     lines = [b"\t".join([_NULL if value is None else value for value in row]) for row in rows]
     return b"\n".join(lines) + b"\n" if lines else b""
+
+
+def stretches(rows: Rows | Sequence[FullRow]) -> Iterator[bytes]:
+    """Yield the lines of :func:`copy_lines` in stretches, as they are made."""
+    if isinstance(rows, ColumnRows):
+        yield from rows.stretches()
+    else:
+        yield copy_lines(rows)
 
 
 def keyed(keys: Iterable[FullRow], values: Iterable[FullRow]) -> list[FullRow]:

@@ -87,11 +87,12 @@ class Session:
             cursor.executemany(text.encode(), rows)
             return cursor.rowcount
 
-    def copy(self, text: str, data: bytes) -> int:
-        """Run ``COPY ... FROM STDIN`` with these lines of COPY text; return the number of rows."""
+    def copy(self, text: str, stretches: Iterable[bytes]) -> int:
+        """Run ``COPY ... FROM STDIN`` with these stretches of COPY text; return the number of rows."""
         with self._begin().cursor() as cursor:
             with cursor.copy(text.encode()) as copy:
-                copy.write(data)
+                for stretch in stretches:
+                    copy.write(stretch)
             return cursor.rowcount
 
     def stage(self, name: str, create: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apply.copy_lines import copy_lines, counted, keyed, picked, selected
+from apply.copy_lines import counted, keyed, picked, selected, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,4 +53,4 @@ class Staging:
 
     def _fill(self, copy: str, rows: Rows | Sequence[FullRow]) -> None:
         self._session.stage(self._sql.stage, self._sql.create_stage())
-        self._session.copy(copy, copy_lines(rows))
+        self._session.copy(copy, stretches(rows))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg import errors
 
-from apply.copy_lines import copy_lines, parameters, picked, selected
+from apply.copy_lines import parameters, picked, selected, stretches
 from apply.rebuild import Rebuilder
 from apply.staging import Staging
 from apply.steps import Delete, Erase, Insert, KeyUpdate, Patch, Plan, Step, Truncate, Upsert
@@ -141,7 +141,7 @@ class Writer:
         return True
 
     def _copy(self, rows: Rows) -> None:
-        self._session.copy(self._sql.copy(), copy_lines(rows))
+        self._session.copy(self._sql.copy(), stretches(rows))
 
     def _erase(self, rows: list[FullRow], counts: list[int]) -> int:
         self._staging.counted(rows, counts)

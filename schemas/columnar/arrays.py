@@ -5,12 +5,15 @@ Arrow columnar format, "Variable-size Binary Layout": int32 offsets into one buf
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Ints = npt.NDArray[np.int64]
 Offsets = npt.NDArray[np.int32]
@@ -146,6 +149,22 @@ def join(pieces: list[pa.BinaryArray | bytes], null: bytes = b"") -> pa.BinaryAr
         raise Unserved
     parts = [pa.scalar(p, pa.binary()) if isinstance(p, bytes) else p for p in merged]
     return pc.binary_join_element_wise(*parts, _NOTHING, null_handling="replace", null_replacement=null.decode())
+
+
+def lines(columns: Sequence[pa.BinaryArray], separator: bytes, end: bytes, null: bytes) -> pa.BinaryArray:
+    """Return, for each row, the values of all columns with a separator between them, and an end behind the last.
+
+    One or two passes: to give the separator as a piece for each column would take Arrow twice as long. ``null`` stands
+    in for a value that is null. Raises Unserved when the result does not fit into one array.
+    """
+    *others, last = columns
+    ended = join([last, end], null)
+    if not others:
+        return ended
+    if sum(column.nbytes for column in (*others, ended)) + len(separator) * len(others) * len(ended) > MOST_BYTES:
+        raise Unserved
+    between = pa.scalar(separator, pa.binary())
+    return pc.binary_join_element_wise(*others, ended, between, null_handling="replace", null_replacement=null.decode())
 
 
 def _count(pieces: list[pa.BinaryArray | bytes]) -> int:

@@ -143,8 +143,8 @@ def operations(ops: list[Op] | npt.NDArray[np.uint8]) -> dict[Op, int]:
     """Return how many rows there are of each operation, given in either form."""
     if isinstance(ops, list):
         return Counter(ops)
-    codes, counts = np.unique(ops, return_counts=True)
-    return {OPS[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+    counts = np.bincount(ops)
+    return {OPS[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
 
 def columns(rows: list[Row]) -> Columns:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from schemas.columnar.arrays import Ints, Mask
     from schemas.columnar.read import Read
     from schemas.columnar.received import AnyReceived
-    from schemas.columnar.tail import Lists, Tail
+    from schemas.columnar.tails import Lists, Tail
     from schemas.columnar.typed import Typed
     from schemas.table import ValueType
 

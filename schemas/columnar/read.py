@@ -39,10 +39,9 @@ def reader(kind: Kind, avro: Any) -> Read:
 def read_union(walk: Walk, at: Ints, null_branch: int, read: Read) -> tuple[Typed, Ints]:
     """Read values of a union of null and one type; ``null_branch`` is the byte of its null branch."""
     branch = walk.byte(at)
-    null = branch == null_branch
-    if not null.any():
-        _require_branch(branch, 2 - null_branch)
+    if (branch == 2 - null_branch).all():
         return read(walk, at + 1)
+    null = branch == null_branch
     _require_branch(branch[~null], 2 - null_branch)
     if read in (_bytes, _strings):
         texts, after = _nullable_texts(walk, at, null)

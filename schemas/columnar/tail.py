@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from schemas.binary import CORRUPT
 from schemas.binary import reader as row_reader
 from schemas.block import Op
+from schemas.columnar.alike import read_alike
 from schemas.columnar.arrays import Ints, Mask, Unserved
 from schemas.columnar.received import ORIGINS
+from schemas.columnar.tails import Lists, Tail
 from schemas.order import ORDER_KEY_BYTES
 from schemas.source_block import source_schema
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from schemas.columnar.arrays import Bytes
     from schemas.columnar.walk import Walk
 
@@ -42,32 +42,12 @@ class _Field:
         self.name, self.avro, self.read = name, avro, row_reader(avro)
 
 
-class Lists(NamedTuple):
-    """Names of columns by event: ``which`` indexes into ``names``, -1 for no list."""
-
-    names: list[tuple[str, ...]]
-    which: Ints
-
-
-class Tail(NamedTuple):
-    """What was read. ``odd`` are events with verbatim values: they were not read to their end."""
-
-    ops: npt.NDArray[np.uint8]
-    origins: Ints
-    committed_us: Ints
-    orders: Bytes
-    last: Mask
-    key_change: Mask
-    unavailable: Lists
-    unavailable_before: Lists
-    odd: Mask
-
-
 class TailReader:
     """Reads the events of one kind of source."""
 
     def __init__(self, connector: str) -> None:
         fields = source_schema(connector)["fields"]
+        self._types = [(field["name"], field["type"]) for field in fields]
         self._source = [
             (kind, [_Field(field["name"], field["type"]) for field in run])
             for kind, run in groupby(fields, key=lambda field: field["type"] in _NAMES)
@@ -75,6 +55,10 @@ class TailReader:
 
     def read(self, walk: Walk, at: Ints) -> Tail:
         """Read all events to their ends, from behind their row images on."""
+        return read_alike(walk, at, self._types) or self._walked(walk, at)
+
+    def _walked(self, walk: Walk, at: Ints) -> Tail:
+        """Read them field by field."""
         origins, committed_us, at = self._read_source(walk, at)
         _require(walk.byte(at) == _NULL)  # transaction: nobody writes one
         ops = walk.byte(at + 2)

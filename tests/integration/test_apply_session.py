@@ -35,7 +35,7 @@ def test_nothing_is_committed_before_the_commit(session: Session, target_db: str
     session.execute("INSERT INTO public.t VALUES (1)")
     session.run("INSERT INTO public.t VALUES (2)")
     session.many("INSERT INTO public.t VALUES (%s)", [(3,), (4,)])
-    session.copy("COPY public.t FROM STDIN", b"5\n")
+    session.copy("COPY public.t FROM STDIN", [b"5\n"])
     assert committed(target_db) == []
     session.commit()
     assert committed(target_db) == [1, 2, 3, 4, 5]

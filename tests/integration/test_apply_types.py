@@ -78,7 +78,7 @@ def test_a_value_arrives_as_it_is_by_copy_and_as_a_parameter(
 ) -> None:
     rendered = renderer(kind)(value)
     session.run(f"CREATE TEMP TABLE v (how text, x {column}) ON COMMIT DROP")
-    session.copy("COPY v FROM STDIN", copy_lines([(b"copy", rendered)]))
+    session.copy("COPY v FROM STDIN", [copy_lines([(b"copy", rendered)])])
     session.many("INSERT INTO v VALUES (%s, %s)", [parameters((b"parameter", rendered))])
 
     found = dict(session.run("SELECT how, x::text FROM v").fetchall())
@@ -92,4 +92,4 @@ def test_a_nul_character_is_refused_and_not_cut_off(session: Session) -> None:
     session.run("CREATE TEMP TABLE v (x text) ON COMMIT DROP")
 
     with pytest.raises(psycopg.DataError):
-        session.copy("COPY v FROM STDIN", copy_lines([(rendered,)]))
+        session.copy("COPY v FROM STDIN", [copy_lines([(rendered,)])])

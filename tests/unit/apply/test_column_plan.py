@@ -96,6 +96,14 @@ def test_rows_in_pieces_are_all_the_rows_in_order() -> None:
     assert both.lines() == b"1\ta\n2\t\\N\n3\tc\n"
 
 
+def test_many_rows_make_the_same_lines_in_several_stretches() -> None:
+    rows = [(b"%d" % i, None if i % 7 == 0 else b"n%d" % i, None if i % 3 else b"x") for i in range(8_000)]
+    made = list(received_rows(rows).stretches())
+    assert len(made) > 1
+    assert all(stretch.endswith(b"\n") for stretch in made)
+    assert b"".join(made) == copy_lines(rows)
+
+
 def received_rows(rows: list[tuple]) -> ColumnRows:
     return ColumnRows((columns(rows).values,))
 

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from schemas.avro import envelope_schema
 from schemas.binary import write_long
-from schemas.block import UNSENT, Block, Op
+from schemas.block import UNSENT, Block, Op, Origin, Transaction
 from schemas.codec import BlockDecoder, BlockEncoder
 from schemas.codec_decode import UnreadableEventError
 from schemas.columnar import decode
 from schemas.columnar.decode import ColumnDecoder
 from schemas.columnar.received import ReceivedColumns
+from schemas.columnar.tail import TailReader
+from schemas.columnar.tails import Tail
 from schemas.columnar.walk import Walk
 from schemas.received import Received
 from schemas.table import TableSchema
@@ -103,6 +105,66 @@ def test_deletes_that_hold_the_key_alone_and_rows_with_a_column_not_sent_are_ser
     decoder, values = columnar_decoder(TABLE), messages(block)
     assert outcome(decoder, values) == outcome(reference_decoder(TABLE), values)
     assert decoder.reference_rows == 0
+
+
+def streamed() -> list[bytes]:
+    """Return messages of many transactions, every fifth a delete that holds the key alone, and some of a chunk."""
+    block = inserts(40)
+    block.transactions = [Transaction(70 + i, 1_700_000_000_000_000 + 130 * i, f"{500 + i}") for i in range(20)]
+    block.tx = [i // 2 for i in range(40)]
+    block.last = [i % 2 == 1 for i in range(40)]
+    for i in range(0, 40, 5):
+        block.ops[i], block.before[i], block.after[i] = Op.DELETE, (row(i)[0], UNSENT, UNSENT), None
+    chunk = inserts(10)
+    chunk.transactions, chunk.origin, chunk.run = [Transaction(99, 1_700_000_000_000_000, "")], Origin.CHUNK, 7
+    chunk.ops = [Op.READ] * 10
+    return messages(block) + messages(chunk)
+
+
+def walked(self: TailReader, walk: Walk, at: np.ndarray) -> Tail:
+    raise AssertionError("read field by field")
+
+
+@pytest.mark.parametrize("values", [streamed(), messages(inserts(3)), streamed()[-10:]], ids=["stream", "few", "chunk"])
+def test_events_whose_fields_lie_at_the_same_places_are_read_together(
+    values: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TailReader, "_walked", walked)
+    decoder = columnar_decoder(TABLE)
+    assert outcome(decoder, values) == outcome(reference_decoder(TABLE), values)
+    assert decoder.reference_rows == 0
+
+
+def test_tails_of_too_many_lengths_are_read_field_by_field() -> None:
+    block = inserts(20)
+    block.transactions = [Transaction(1 << 8 * (i % 7), 5, "") for i in range(20)]
+    block.tx = list(range(20))
+    decoder, values = columnar_decoder(TABLE), messages(block)
+    assert outcome(decoder, values) == outcome(reference_decoder(TABLE), values)
+    assert decoder.reference_rows == 0
+
+
+@pytest.mark.parametrize("committed_us", [1_700_000_000_000_000, -(1 << 63)])
+def test_any_damaged_byte_behind_the_rows_of_alike_events_gives_what_the_reference_gives(committed_us: int) -> None:
+    block = inserts(3)
+    block.transactions = [Transaction(77, committed_us, "5")]
+    whole, columns, reference = messages(block), columnar_decoder(TABLE), reference_decoder(TABLE)
+    behind = whole[1].index(b"row 1") + len(b"row 1") + 4  # and the price
+    for at in range(behind, len(whole[1])):
+        byte = whole[1][at]
+        for other in {2, byte ^ 1, byte ^ 0x80} - {byte}:
+            damaged = whole[1][:at] + bytes((other,)) + whole[1][at + 1 :]
+            for values in ([whole[0], damaged, whole[2]], [damaged, damaged]):
+                assert outcome(columns, values) == outcome(reference, values)
+
+
+@given(st.lists(st.integers(0, (1 << 64) - 1), min_size=2, max_size=6))
+def test_commit_times_of_any_size_are_told_apart_in_alike_events(times: list[int]) -> None:
+    block = inserts(len(times))
+    block.transactions = [Transaction(7, time - (1 << 63), "") for time in times]
+    block.tx = list(range(len(times)))
+    values = messages(block)
+    assert outcome(columnar_decoder(TABLE), values) == outcome(reference_decoder(TABLE), values)
 
 
 def test_which_events_are_above_a_mark_is_told_as_one_by_one() -> None:
