@@ -36,12 +36,15 @@ class _Values(NamedTuple):
 
 def file_images(path: Path, width: int) -> Iterator[Columns]:
     """Yield the rows of a chunk's file, ``width`` values each, some thousands at a time."""
+    memory = np.zeros(0, np.uint8)  # the same for all stretches: fresh pages cost more than to read into them
     with path.open("rb") as file:
         while head := file.read(STRETCH_HEAD.size):
             rows, size = STRETCH_HEAD.unpack(head)
             starts = np.empty(rows, np.uint32)
-            data = np.zeros(size + _PADDING, np.uint8)
             file.readinto(starts.data)
+            if len(memory) < size + _PADDING:
+                memory = np.zeros(size + _PADDING, np.uint8)
+            data = memory[: size + _PADDING]
             file.readinto(data[:size].data)
             yield _images(starts, data, width)
 
