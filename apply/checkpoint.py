@@ -8,6 +8,7 @@ happened.
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,7 +19,7 @@ from apply.errors import Fenced
 from runtime import failpoints, postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from psycopg import Cursor
 
@@ -34,7 +35,7 @@ DO UPDATE SET epoch = c.epoch + 1, owner = excluded.owner, updated_at = now()
 RETURNING next_offset, order_key, topic_id, leader_epoch, epoch"""
 
 _LOCK: Final = """
-SELECT next_offset, order_key, topic_id, leader_epoch, epoch FROM ferryman.checkpoint
+SELECT pipeline, topic, partition, next_offset, order_key, topic_id, leader_epoch, epoch FROM ferryman.checkpoint
 WHERE pipeline = %s AND topic = %s AND partition = %s AND epoch = %s FOR UPDATE"""
 
 _SAVE: Final = """
@@ -42,6 +43,21 @@ UPDATE ferryman.checkpoint
 SET next_offset = %s, order_key = %s, topic_id = %s, leader_epoch = %s,
     committed_us = COALESCE(%s, committed_us), updated_at = now()
 WHERE pipeline = %s AND topic = %s AND partition = %s AND epoch = %s"""
+
+#: The same for several partitions, given as JSON: one statement each, however many there are.
+_LOCK_ALL: Final = """
+SELECT c.pipeline, c.topic, c.partition, c.next_offset, c.order_key, c.topic_id, c.leader_epoch, c.epoch
+FROM json_to_recordset(%s::json) AS o (pipeline text, topic text, partition integer, epoch bigint)
+JOIN ferryman.checkpoint c USING (pipeline, topic, partition, epoch) FOR UPDATE OF c"""
+
+_SAVE_ALL: Final = """
+UPDATE ferryman.checkpoint c
+SET next_offset = n.next_offset, order_key = n.order_key, topic_id = n.topic_id, leader_epoch = n.leader_epoch,
+    committed_us = COALESCE(n.committed_us, c.committed_us), updated_at = now()
+FROM json_to_recordset(%s::json) AS n (
+    pipeline text, topic text, partition integer, epoch bigint, next_offset bigint, order_key bytea, topic_id text,
+    leader_epoch integer, committed_us bigint)
+WHERE (c.pipeline, c.topic, c.partition, c.epoch) = (n.pipeline, n.topic, n.partition, n.epoch)"""
 
 #: Sessions that hold the advisory lock of a partition: those with an open transaction for it.
 _HOLDERS: Final = """
@@ -80,6 +96,14 @@ class Checkpoint(NamedTuple):
     epoch: int
 
 
+class Move(NamedTuple):
+    """A partition's next checkpoint, and the commit time at the source of its newest event, if any (microseconds)."""
+
+    place: Place
+    checkpoint: Checkpoint
+    committed_us: int | None
+
+
 def take_over(session: Session, owner: str, places: Mapping[Place, str], patience_s: float) -> dict[Place, Checkpoint]:
     """Become the owner of partitions, all in one transaction, and return where each stands.
 
@@ -106,20 +130,39 @@ def fence(session: Session, epochs: Mapping[Place, int]) -> dict[Place, Checkpoi
     successor which session to end, should this process stand still in the transaction.
     """
     with session.together():
-        locked = {}
-        for place, epoch in epochs.items():
-            session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
-            locked[place] = session.execute(_LOCK, (*place, epoch))
-    found = {place: cursor.fetchone() for place, cursor in locked.items()}
-    if None in found.values():
+        locked = _lock_rows(session, epochs)
+    found = {Place(*row[:3]): Checkpoint(*row[3:]) for row in locked.fetchall()}
+    if found.keys() != epochs.keys():
         raise Fenced
-    return {place: Checkpoint(*row) for place, row in found.items() if row is not None}
+    return found
 
 
-def save(session: Session, place: Place, checkpoint: Checkpoint, committed_us: int | None) -> None:
-    """Move the row, in the transaction that holds the data and has the row locked."""
-    values = (checkpoint.next_offset, checkpoint.order_key, checkpoint.topic_id, checkpoint.leader_epoch, committed_us)
-    session.execute(_SAVE, (*values, *place, checkpoint.epoch))
+def _lock_rows(session: Session, epochs: Mapping[Place, int]) -> Cursor[Any]:
+    """Lock in the order given. A single partition has statements of its own: they cost the server half as much."""
+    if len(epochs) == 1:
+        ((place, epoch),) = epochs.items()
+        session.execute("SELECT pg_advisory_xact_lock(%s)", (place.lock,))
+        return session.execute(_LOCK, (*place, epoch))
+    locks = [place.lock for place in epochs]
+    session.execute("SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) n", (locks,))
+    return session.execute(_LOCK_ALL, (json.dumps([{**place._asdict(), "epoch": e} for place, e in epochs.items()]),))
+
+
+def save(session: Session, moves: Sequence[Move]) -> None:
+    """Move the rows, in the transaction that holds the data and has the rows locked."""
+    if len(moves) == 1:
+        ((place, done, committed_us),) = moves
+        values = (done.next_offset, done.order_key, done.topic_id, done.leader_epoch, committed_us)
+        session.execute(_SAVE, (*values, *place, done.epoch))
+    elif moves:
+        session.execute(_SAVE_ALL, (json.dumps(list(map(_fields, moves))),))
+
+
+def _fields(move: Move) -> dict[str, object]:
+    """Return a move as the columns of its row, for JSON."""
+    key = move.checkpoint.order_key
+    told = {"committed_us": move.committed_us, "order_key": None if key is None else "\\x" + key.hex()}
+    return {**move.place._asdict(), **move.checkpoint._asdict(), **told}
 
 
 def _take_over(session: Session, owner: str, places: Mapping[Place, str], patience_s: float) -> dict[Place, Checkpoint]:

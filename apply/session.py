@@ -81,6 +81,10 @@ class Session:
         """Run SQL whose names were quoted by runtime.postgres; nothing in it is read as a placeholder."""
         return self._begin().execute(text.encode())
 
+    def fill(self, text: str, parameters: Sequence[object]) -> None:
+        """Run such SQL with the server's own placeholders, ``$1`` and so on: the driver reads none of it."""
+        psycopg.RawCursor(self._begin()).execute(text.encode(), parameters)
+
     def many(self, text: str, rows: Iterable[Sequence[object]]) -> int:
         """Run SQL with ``%s`` placeholders once per row, in one round trip; return the number of rows affected."""
         with self._begin().cursor() as cursor:

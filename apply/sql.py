@@ -7,6 +7,7 @@ layout), all of the target's own types, so that a value is read and checked as i
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from runtime.postgres import quote
@@ -28,6 +29,8 @@ class Statements:
         self.table = quote(layout.table.namespace, layout.table.name)
         self._names = [quote(column.name) for column in layout.columns]
         self._all = range(len(layout.columns))
+        self._insert_values = f"INSERT INTO {self.table} ({self._list(self._all)}) OVERRIDING SYSTEM VALUE VALUES"
+        self._if_there = self._on_conflict()
         self.stage = "stage_" + hashlib.sha256(self._stage_columns().encode()).hexdigest()[:16]
         self.lifted = "lifted_" + hashlib.sha256(repr(layout.table).encode()).hexdigest()[:16]
 
@@ -66,7 +69,7 @@ class Statements:
 
     def upsert_staged(self) -> str:
         """Insert the staged rows in key order, or replace those that have their keys."""
-        return f"{self.insert_staged()} {self._on_conflict()}"
+        return f"{self.insert_staged()} {self._if_there}"
 
     def insert_staged(self) -> str:
         """Insert the staged rows in key order."""
@@ -85,13 +88,9 @@ class Statements:
         """Remove the row with a key; parameters: the key."""
         return _parametrised(f"DELETE FROM {self.table} t WHERE {self._by_parameters()}")
 
-    def upsert_one(self) -> str:
-        """Insert a row or replace the one with its key; parameters: the row."""
-        marks = ", ".join(_PARAMETER for _ in self._all)
-        return _parametrised(
-            f"INSERT INTO {self.table} ({self._list(self._all)}) OVERRIDING SYSTEM VALUE VALUES ({marks}) "
-            f"{self._on_conflict()}"
-        )
+    def upsert_few(self, rows: int) -> str:
+        """Insert so many rows or replace those that have their keys; parameters: the values, row after row."""
+        return f"{self._insert_values} {_marks(rows, len(self._all))} {self._if_there}"
 
     def update_one(self, columns: Sequence[int]) -> str:
         """Set some columns of the row with a key; parameters: the values, then the key."""
@@ -175,6 +174,13 @@ class Statements:
 
 def _numbered(letter: str, columns: Iterable[int]) -> str:
     return ", ".join(f"{letter}{i}" for i in columns)
+
+
+@lru_cache(256)
+def _marks(rows: int, columns: int) -> str:
+    """Return numbered parameters of rows: ``($1, $2), ($3, $4)``."""
+    every = (", ".join(f"${row * columns + i + 1}" for i in range(columns)) for row in range(rows))
+    return ", ".join(f"({marks})" for marks in every)
 
 
 def _parametrised(text: str) -> str:

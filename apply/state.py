@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,17 +16,30 @@ if TYPE_CHECKING:
     from apply.session import Session
     from schemas.columnar.received import AnyReceived
 
-_APPLIED: Final = """
+#: A new snapshot's rows are counted from its opening.
+_OPENED: Final = """
+UPDATE ferryman.table_state SET snapshot_rows = 0 WHERE pipeline = %s AND "table" = ANY (%s)"""
+
+_INTO: Final = """
 INSERT INTO ferryman.table_state AS s
     (pipeline, "table", topic, state, columns, made_by_ferryman,
-     inserts, updates, deletes, reference_rows, snapshot_rows)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     inserts, updates, deletes, reference_rows, snapshot_rows) """
+_ADDED_UP: Final = """
 ON CONFLICT (pipeline, "table") DO UPDATE SET
     topic = excluded.topic, state = excluded.state, reason = NULL, fix = NULL,
     columns = excluded.columns, made_by_ferryman = s.made_by_ferryman OR excluded.made_by_ferryman,
     inserts = s.inserts + excluded.inserts, updates = s.updates + excluded.updates,
     deletes = s.deletes + excluded.deletes, reference_rows = s.reference_rows + excluded.reference_rows,
-    snapshot_rows = CASE WHEN %s THEN 0 ELSE s.snapshot_rows END + excluded.snapshot_rows, updated_at = now()"""
+    snapshot_rows = s.snapshot_rows + excluded.snapshot_rows, updated_at = now()"""
+_APPLIED: Final = _INTO + "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)" + _ADDED_UP
+#: The same for several tables, given as JSON: one statement, however many there are.
+_APPLIED_ALL: Final = (
+    _INTO
+    + """SELECT * FROM json_to_recordset(%s::json) AS n (
+    pipeline text, "table" text, topic text, state text, columns text[], made_by_ferryman boolean,
+    inserts bigint, updates bigint, deletes bigint, reference_rows bigint, snapshot_rows bigint)"""
+    + _ADDED_UP
+)
 
 _HALTED: Final = """
 INSERT INTO ferryman.table_state AS s (pipeline, "table", topic, state, reason, fix)
@@ -63,6 +77,8 @@ class Applied:
     ``made``: ferryman made the table in it. ``by_reference``: events that did not go by column all the way.
     """
 
+    place: Place
+    table: str
     state: str
     counts: Tally
     columns: list[str]
@@ -130,11 +146,28 @@ def has_rows(session: Session, table: str) -> bool:
     return session.execute(_HAS_ROWS, (table,)).fetchone() is not None
 
 
-def applied(session: Session, place: Place, table: str, done: Applied) -> None:
-    """Record a batch, in its transaction. Whatever was wrong with the table before is over."""
+def applied(session: Session, batches: Sequence[Applied]) -> None:
+    """Record batches of a pipeline's tables, in their transaction. Whatever was wrong with the tables before is over.
+
+    A single table has a statement of its own: it costs the server half as much.
+    """
+    opened = [done.table for done in batches if done.counts.opened]
+    if opened:
+        session.execute(_OPENED, (batches[0].place.pipeline, opened))
+    if len(batches) == 1:
+        session.execute(_APPLIED, list(_fields(batches[0]).values()))
+    elif batches:
+        session.execute(_APPLIED_ALL, (json.dumps(list(map(_fields, batches))),))
+
+
+def _fields(done: Applied) -> dict[str, object]:
+    """Return what a batch did as the columns of its table's row, in their order."""
     counts = done.counts
-    values = (done.state, done.columns, done.made, counts.inserts, counts.updates, counts.deletes, done.by_reference)
-    session.execute(_APPLIED, (place.pipeline, table, place.topic, *values, counts.snapshot_rows, counts.opened))
+    return {
+        "pipeline": done.place.pipeline, "table": done.table, "topic": done.place.topic, "state": done.state,
+        "columns": done.columns, "made_by_ferryman": done.made, "inserts": counts.inserts, "updates": counts.updates,
+        "deletes": counts.deletes, "reference_rows": done.by_reference, "snapshot_rows": counts.snapshot_rows,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

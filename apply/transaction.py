@@ -92,7 +92,7 @@ class Transaction:
             self.check(standing[self._work.place])
         self.write(leave=leave)
         with self._session.together():
-            self.conclude()
+            _conclude(self._session, [self])
             if self._batch.complete:
                 _commit(self._session)
         self.committed()
@@ -117,16 +117,36 @@ class Transaction:
             except errors.InsufficientPrivilege as error:
                 raise Blocked(postgres.describe(error), _PRIVILEGE_FIX) from None
 
-    def conclude(self) -> None:
-        """Send what is left, counts and checkpoint, within the session's ``together``; COMMIT is the caller's."""
+    def finish(self) -> None:
+        """Send what is left of the rows, within the session's ``together``."""
         if self._left is not None:
             writer, steps = self._left
             writer.write(steps)
         if self._batch.complete and self._written is not None and self._written.triggers is not None:
             catalog.expect_triggers(self._session, self._written)
-        if self._batch.received:
-            self._count(self._batch, sum(steps.by_reference for _, steps in self._planned))
-        self._done = self._save(self._batch) if self._batch.complete else None
+
+    def counted(self) -> state.Applied | None:
+        """Return what the batch did, None if it has no events."""
+        work, batch = self._work, self._batch
+        if not batch.received:
+            return None
+        work.state = "loading" if work.partition.is_loading(batch.order_key) else "streaming"
+        columns = [column.name for column in batch.received[-1].table.columns]
+        by_row = sum(len(one) for one in batch.received if isinstance(one, Received))
+        by_row += sum(steps.by_reference for _, steps in self._planned)
+        counts = state.tally(batch.received)
+        return state.Applied(work.place, work.table, work.state, counts, columns, self._made, by_row)
+
+    def move(self) -> checkpoint.Move | None:
+        """Return the checkpoint to which a complete batch leads, once the server has come so far."""
+        work, batch, known = self._work, self._batch, self._work.checkpoint
+        if not batch.complete:
+            return None
+        if known is None:
+            raise Fenced
+        failpoints.hit("apply.before_checkpoint")
+        self._done = Checkpoint(batch.next_offset, batch.order_key, work.topic_id, work.leader_epoch, known.epoch)
+        return checkpoint.Move(work.place, self._done, batch.committed_us)
 
     def committed(self) -> None:
         """Take note that a complete batch is in the target."""
@@ -180,26 +200,6 @@ class Transaction:
                 "ferryman goes on by itself",
             )
 
-    def _count(self, batch: Batch, planned_by_reference: int) -> None:
-        work = self._work
-        now = "loading" if work.partition.is_loading(batch.order_key) else "streaming"
-        columns = [column.name for column in batch.received[-1].table.columns]
-        by_row = sum(len(one) for one in batch.received if isinstance(one, Received))
-        counts = state.tally(batch.received)
-        done = state.Applied(now, counts, columns, self._made, by_row + planned_by_reference)
-        state.applied(self._session, work.place, work.table, done)
-        work.state = now
-
-    def _save(self, batch: Batch) -> Checkpoint:
-        """Move the checkpoint, once the server has come so far."""
-        work, known = self._work, self._work.checkpoint
-        if known is None:
-            raise Fenced
-        failpoints.hit("apply.before_checkpoint")
-        done = Checkpoint(batch.next_offset, batch.order_key, work.topic_id, work.leader_epoch, known.epoch)
-        checkpoint.save(self._session, work.place, done, batch.committed_us)
-        return done
-
 
 def apply_together(
     session: Session, batches: Iterable[tuple[Work, Batch]], policy: evolution.Policy, rules: TypeRules = NO_RULES
@@ -218,8 +218,7 @@ def apply_together(
     for _, transaction in works.values():
         transaction.write(leave=True)
     with session.together():
-        for _, transaction in works.values():
-            transaction.conclude()
+        _conclude(session, [transaction for _, transaction in works.values()])
         _commit(session)
     for _, transaction in works.values():
         transaction.committed()
@@ -233,6 +232,14 @@ def _epochs(works: Iterable[Work]) -> dict[Place, int]:
             raise Fenced
         found[work.place] = work.checkpoint.epoch
     return found
+
+
+def _conclude(session: Session, transactions: list[Transaction]) -> None:
+    """Send what is left of batches, then the counts of all and their checkpoints; COMMIT is the caller's."""
+    for transaction in transactions:
+        transaction.finish()
+    state.applied(session, [done for one in transactions if (done := one.counted()) is not None])
+    checkpoint.save(session, [move for one in transactions if (move := one.move()) is not None])
 
 
 def _commit(session: Session) -> None:

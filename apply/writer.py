@@ -1,12 +1,13 @@
 """Runs the steps of a plan against the target, set-wise. Everything happens in the session's open transaction.
 
 Ways to write rows, fastest first: straight COPY (most likely new rows; undone and done again as an upsert if a key
-exists after all), single prepared statements in one round trip (a handful of rows), COPY into a staging table followed
-by one statement, and apply.rebuild where those would clash.
+exists after all), statements with the values of a handful of rows, in one round trip, COPY into a staging table
+followed by one statement, and apply.rebuild where those would clash.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from psycopg import errors
@@ -19,13 +20,15 @@ from runtime import failpoints
 
 if TYPE_CHECKING:
     from apply.column_rows import FullRow
-    from apply.session import Session
+    from apply.session import Session, Text
     from apply.sql import Statements
     from apply.steps import Key, Rows
 
 #: Up to so many rows, single statements in one round trip beat the staging table. Measured, CPU of both sides in ms for
 #: 40 rows: 2.4 against 3.0; for 80: 4.2 against 2.7.
 FEW: Final = 50
+#: Parameters of one statement, about: what the server keeps of a prepared one grows with them.
+_PARAMETERS: Final = 500
 
 
 class Writer:
@@ -121,10 +124,17 @@ class Writer:
         if empty:
             self._copy(rows)
         elif len(rows) <= FEW:
-            self._session.many(self._sql.upsert_one(), map(parameters, rows))
+            self._upsert_few(list(map(parameters, rows)))
         elif not (created and self._copied(rows)):
             self._staging.rows(rows)
             self._session.run(self._sql.upsert_staged())
+
+    def _upsert_few(self, rows: list[list[Text | None]]) -> None:
+        """Upsert rows with their values as parameters: for ten rows half of what ten statements cost both sides."""
+        at_once = max(1, _PARAMETERS // len(rows[0])) if rows else 1
+        for first in range(0, len(rows), at_once):
+            some = rows[first : first + at_once]
+            self._session.fill(self._sql.upsert_few(len(some)), list(chain.from_iterable(some)))
 
     def _copied(self, rows: Rows) -> bool:
         """Copy rows straight into the table; undo it and return False when one of the keys exists.

@@ -18,7 +18,7 @@ from apply.session import Session
 from apply.work import Work
 from runtime import postgres
 from runtime.settings import RetryConfig
-from schemas.block import Op
+from schemas.block import Op, Origin
 from schemas.table import Column, TableSchema
 from tests.unit.apply.histories import INT, TEXT, Event, received
 
@@ -35,6 +35,10 @@ KEYED = tuple(
     )
     for name in NAMES
 )
+
+
+def created(keys: Iterable[int]) -> list[Event]:
+    return [Event(Op.CREATE, None, (b"%d" % key, b"v"), last=True) for key in keys]
 
 
 class Replica:
@@ -71,14 +75,12 @@ class Replica:
         """Let each table get these rows, and apply them in one turn."""
         for table, work in zip(KEYED, self.works.values(), strict=True):
             if not work.blocked:
-                self._take_in(work, table, keys)
+                self.take_in(work, table, created(keys))
         self.loop.turn(0)
 
-    def _take_in(self, work: Work, table: TableSchema, keys: Iterable[int]) -> None:
-        events, offset = (
-            [Event(Op.CREATE, None, (b"%d" % key, b"v"), last=True) for key in keys],
-            work.partition.position,
-        )
+    def take_in(self, work: Work, table: TableSchema, events: list[Event]) -> None:
+        """Let a table get these events, from its position on."""
+        offset = work.partition.position
         work.partition.add(received(table, events, offset), 100)
         work.partition.reach(offset + len(events))
 
@@ -87,7 +89,7 @@ class Replica:
         work = self.works[PartitionId(f"p.public.{name}", 0)]
         work.unblock()
         work.retry_at, work.started = 0.0, True
-        self._take_in(work, KEYED[NAMES.index(name)], keys)
+        self.take_in(work, KEYED[NAMES.index(name)], created(keys))
         self.loop.turn(0)
 
     def alter(self, statement: str) -> None:
@@ -160,6 +162,35 @@ def test_tables_and_their_checkpoints_are_committed_at_once(replica: Replica) ->
     assert [replica.rows(name) for name in NAMES] == [[1, 2, 3]] * 3
     assert len(set.union(*replica.commits().values())) == 1
     assert [work.checkpoint.next_offset for work in replica.works.values() if work.checkpoint] == [3, 3, 3]
+
+
+def test_tables_that_share_a_transaction_are_counted_as_those_alone(replica: Replica) -> None:
+    opening = Event(Op.TRUNCATE, None, None, last=True, origin=Origin.OPENING)
+    for round_, rows in enumerate((5, 2)):
+        for i, (table, work) in enumerate(zip(KEYED, replica.works.values(), strict=True)):
+            read = [Event(Op.READ, None, (b"%d" % key, None), last=True) for key in range(rows + i)]
+            changed = Event(Op.UPDATE, None, (b"0", b"%d" % round_), last=True)
+            replica.take_in(work, table, [opening, *read, changed])
+        replica.loop.turn(0)
+    replica.insert(10)
+
+    found = replica.look.run(
+        'SELECT "table", topic, state, columns, made_by_ferryman, inserts, updates, deletes, snapshot_rows, '
+        "reference_rows FROM ferryman.table_state ORDER BY 1"
+    ).fetchall()
+    moved = replica.look.run(
+        "SELECT topic, topic_id, next_offset, order_key, leader_epoch, epoch, owner, committed_us "
+        "FROM ferryman.checkpoint ORDER BY 1"
+    ).fetchall()
+    replica.look.commit()
+    assert found == [
+        (f"public.{name}", f"p.public.{name}", "loading", ["id", "v"], True, 1, 2, 0, 2 + i, 12 + 2 * i)
+        for i, name in enumerate(NAMES)
+    ]
+    assert moved == [
+        (work.place.topic, "id", 12 + 2 * i, work.partition.mark, None, 1, "one", 0)
+        for i, work in enumerate(replica.works.values())
+    ]
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,12 @@ def check(session: Session, history: History, data: st.DataObject, *, rebuild: b
 
 @LIVE
 @given(history=histories(), data=st.data())
-@pytest.mark.parametrize("few", [0, 20], ids=["staged", "single statements"])
+@pytest.mark.parametrize("few", [0, 20], ids=["staged", "parameters"])
 def test_histories_with_unsent_columns_and_key_changes(
     session: Session, monkeypatch: pytest.MonkeyPatch, few: int, history: History, data: st.DataObject
 ) -> None:
     monkeypatch.setattr(writer_module, "FEW", few)
+    monkeypatch.setattr(writer_module, "_PARAMETERS", 7)  # two rows in a statement
     monkeypatch.setattr(column_plan, "WORTH_COPYING", 1)
     check(session, history, data)
 

@@ -58,6 +58,13 @@ APPLY: Final = (
         f"{_TRANSACTION}test_an_owner_that_was_replaced_writes_nothing_more",
     ),
     Mutant(
+        "no fencing where tables share a transaction",
+        "apply/checkpoint.py",
+        "USING (pipeline, topic, partition, epoch)",
+        "USING (pipeline, topic, partition)",
+        "tests/integration/test_apply_sharing.py::test_a_table_that_another_replica_took_is_written_by_that_one_alone",
+    ),
+    Mutant(
         "a takeover does not raise the epoch",
         "apply/checkpoint.py",
         "epoch = c.epoch + 1",
