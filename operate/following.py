@@ -125,8 +125,11 @@ def end_offsets(admin: kafka.Admin, partitions: list[Partition]) -> dict[Partiti
     """Return the offset after the last message of each partition that exists; raises KafkaUnavailable."""
     if not partitions:
         return {}
+    patience_s = admin.timeout_s
     try:
-        return kafka.once_led(lambda: _end_offsets(admin, partitions), admin.timeout_s)
+        return kafka.once_led(
+            lambda: _end_offsets(admin, partitions), patience_s, look=lambda: admin.list_topics(timeout=patience_s)
+        )
     except KafkaException as error:
         what = f"the ends of the topics are not known: {error.args[0].str()}"
         raise KafkaUnavailable(what, admin.address, "check that all brokers of the cluster run") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from confluent_kafka import (
@@ -211,15 +211,28 @@ def watermarks(reader: Consumer, topic: str, partition: int, timeout_s: float) -
     return once_led(lambda: reader.get_watermark_offsets(place, timeout=timeout_s), timeout_s)
 
 
-def once_led(ask: Callable[[], T], timeout_s: float) -> T:
+def once_led(ask: Callable[[], T], timeout_s: float, look: Callable[[], object] = lambda: None) -> T:
     """Return the answer of a partition's leader, asking again for ``timeout_s`` seconds while the brokers elect it.
 
     The one that the client knows of may be about to take over, or may have handed over: right after a topic was made,
-    or when a broker comes or goes. Raises KafkaException.
+    or when a broker comes or goes. ``look`` has the client look who leads now, before each further try: an admin client
+    does not do so by itself. Raises KafkaException.
     """
     electing = retry_if_exception(lambda e: isinstance(e, KafkaException) and e.args[0].code() in ELECTING)
-    tries = Retrying(retry=electing, stop=stop_after_delay(timeout_s), wait=wait_fixed(_ELECTION_S), reraise=True)
+    tries = Retrying(
+        retry=electing,
+        stop=stop_after_delay(timeout_s),
+        wait=wait_fixed(_ELECTION_S),
+        before_sleep=lambda _: _try(look),
+        reraise=True,
+    )
     return tries(ask)
+
+
+def _try(look: Callable[[], object]) -> None:
+    """Look; what is wrong with the brokers, the next question to them tells as well."""
+    with suppress(KafkaException):
+        look()
 
 
 def check(error: KafkaError, kafka: KafkaConfig) -> None:

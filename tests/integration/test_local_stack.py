@@ -13,10 +13,13 @@ import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from operate.following import end_offsets
 from operate.local.process import Identity
 from operate.local.stack import Stack
-from runtime import mysql
+from runtime import kafka, mysql
+from runtime.config import KafkaConfig
 from runtime.errors import BadInput
+from tests.support.daemons_pipeline import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,12 +122,15 @@ def test_a_killed_kafka_comes_back_at_its_address_with_its_topics(folder: Path) 
     bootstrap = stack.addresses["kafka"]
     admin = _admin(stack)
     admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(30)
+    longer_lived = kafka.admin(KafkaConfig(bootstrap_servers=bootstrap))
+    assert end_offsets(longer_lived, [("kept", 0)]) == {("kept", 0): 0}
 
     stack.kill("kafka")
     stack.start("kafka")
 
     assert stack.addresses["kafka"] == bootstrap
     assert "kept" in _admin(stack).list_topics(timeout=30).topics
+    assert patiently(lambda: end_offsets(longer_lived, [("kept", 0)])) == {("kept", 0): 0}
 
 
 def test_up_on_a_running_stack_gives_the_same_addresses_and_starts_nothing(folder: Path) -> None:

@@ -55,3 +55,14 @@ def test_any_other_error_is_told_at_once() -> None:
         watermarks(reader, 60)
 
     assert reader.asked == 1
+
+
+def test_who_leads_is_looked_up_before_each_further_try_even_if_that_fails() -> None:
+    reader, looks = Reader(KafkaError.FENCED_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH), []
+
+    def look() -> None:
+        looks.append(reader.asked)
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    assert kafka.once_led(lambda: watermarks(reader, 0), 60, look) == (3, 7)
+    assert looks == [1, 2]
