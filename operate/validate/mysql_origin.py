@@ -27,6 +27,7 @@ from runtime.errors import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from pymysql.connections import Connection
 
@@ -50,14 +51,18 @@ _MAKE_STAGE: Final = "CREATE TEMP TABLE {} ON COMMIT DELETE ROWS AS SELECT {} FR
 _MAKE_FOUND: Final = f"CREATE TEMP TABLE IF NOT EXISTS {_FOUND} (b bigint, id text[], n bigint, h0 numeric, h1 numeric)"
 _SETTINGS: Final = ("SET jit = off", "SET idle_in_transaction_session_timeout = 0")
 
+#: A snapshot is one for all statements only at this level, whatever the server's default is.
+_FROZEN: Final = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+
 _SIZE: Final = """
 SELECT TABLE_ROWS, AVG_ROW_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"""
 
 
 class MySQLOrigin:
     """See :class:`operate.validate.origin.Origin`."""
-
-    repairable = False
 
     def __init__(self, pipeline: Pipeline, source: SourceConfig) -> None:
         assert pipeline.target is not None
@@ -78,16 +83,18 @@ class MySQLOrigin:
         table = described(facts, theirs, keyless=record.keyless, policy=self._policy)
         self._tables[database, name] = table
         key_types = tuple(column.type for k in table.key if (column := theirs.column(k)) is not None)
+        travelling = tuple(meta.name for meta in table.metas)
         alike = all(column.type.kind in SORTED_ALIKE for _, column in table.key_columns)
         return Plan(
             Place(database, name, partitioned=False, key_types=key_types),
             Place(theirs.namespace, theirs.name, theirs.partitioned, key_types),
-            tuple(meta.name for meta in table.metas),
+            travelling,
             table.key,
             ranged=bool(table.key) and alike and table.key in theirs.keys and _sorted(theirs, table.key),
             rows=rows,
             range_rows=range_rows(row_bytes),
             portable=False,
+            fixed=any(column.fixed for column in theirs.columns if column.name in travelling),
             versioned=False,
         )
 
@@ -182,6 +189,21 @@ class MySQLEnd:
                 raise Unreachable(mysql.describe(error), mysql.address(self._url)) from None
             raise Refusal(mysql.describe(error)) from None
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have all readings within it show one state of the source; raises Refusal when its session was lost."""
+        with self.reading() as reader:
+            with reader.cursor() as cursor:
+                for statement in _FROZEN:
+                    cursor.execute(statement)
+            try:
+                yield
+            finally:
+                if reader.open:
+                    reader.rollback()
+        if self._reader is not reader:
+            raise Refusal("the session that read the source was lost")
+
     def prepare(self, plan: Plan) -> None:
         """See to it that the temporary table has this plan's columns."""
         if self._staged is plan:
@@ -250,6 +272,18 @@ class MySQLSide:
                 for one, seen in self._staged.lookup(some).items():
                     found[one] = _add(found.get(one, NOTHING), seen.sum)
         return {one: Seen(total, str(total)) for one, total in found.items()}
+
+    def rows(self, ids: list[Id]) -> Iterator[bytes]:
+        """Yield the rows of these ids as COPY text, which the target's own types have written."""
+        for where, some in self._asked(ids):
+            statement = self._queries.copy_out(some)
+            for _ in self._batches(where):
+                with self._end.stage.cursor().copy(statement.query, statement.parameters) as reader:
+                    yield from map(bytes, reader)
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Have all readings within it show one state of the source."""
+        return self._end.frozen()
 
     # --- parts -------------------------------------------------------------------------------------------------------
 

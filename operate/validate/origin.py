@@ -23,9 +23,6 @@ class Refusal(Exception):
 class Origin(Protocol):
     """The source of a comparison."""
 
-    #: Whether rows that differ can be repaired.
-    repairable: bool
-
     def open(self) -> End:
         """Open a connection for comparing; raises Unreachable or Refused."""
 
@@ -35,8 +32,6 @@ class Origin(Protocol):
 
 class PostgresOrigin:
     """Both servers hash their own rows."""
-
-    repairable = True
 
     def __init__(self, source: SourceConfig) -> None:
         self._source = source

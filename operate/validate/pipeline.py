@@ -80,10 +80,6 @@ def validate(
     meant, Unreachable when a system cannot be reached.
     """
     origin = sources.origin(pipeline)
-    if repair and not origin.repairable:
-        raise BadInput(
-            "rows of this kind of source cannot be repaired one by one", "--repair", "use `ferryman resync` instead"
-        )
     with Follower(pipeline) as follower:
         records = pick(follower.positions(), wanted)
         assert pipeline.target is not None
@@ -153,9 +149,8 @@ class _Validation:
         places = Checkpoints(self._pipeline.pipeline, record.topic, record.partitions)
         repaired = 0
         with closing(self._origin.open()) as source, connector(self._pipeline)() as target:
-            assert isinstance(source, PostgresEnd), "no other source is repairable"
             lock_s = self._pipeline.commands.repair_lock_seconds
-            one = Repair(how, source.connection, target, lag, places, lock_s)
+            one = Repair(how, source.side(how), target, lag, places, lock_s)
 
             def mend(findings: list[Finding]) -> None:
                 nonlocal repaired

@@ -8,7 +8,10 @@ written, read back, and committed. No event about them is waiting that apply cou
 meanwhile are tried again.
 
 Where an id is no unique key, or the source has no row of it, rows may have come and gone between the two readings. They
-would be new in the target, so the target's rows must be the very versions that were there before the first reading.
+would be new in the target, so the target's rows must be the very versions that were there before the first reading. So
+it is with all rows of a source that shows no versions of its own (MySQL): two equal readings there do not tell that a
+row was not changed and changed back, but apply would have written it in between. One trace is missing then: a row that
+the target lacks, deleted at the source and inserted again as it was, may come a little before its own event.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from operate.validate.lag import Lag
     from operate.validate.queries import Statement
     from operate.validate.shape import Plan
+    from operate.validate.side import Side
 
 #: Ids repaired in one transaction: apply waits for it.
 _AT_ONCE: Final = 1_000
@@ -41,8 +45,6 @@ _STAGE: Final = "ferryman_repair"
 _LOCK: Final = """
 SELECT count(*) FROM (SELECT FROM ferryman.checkpoint WHERE pipeline = %s AND topic = %s
                       ORDER BY partition FOR UPDATE) locked"""
-
-_FROZEN: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class CannotRepair(FerrymanError):
@@ -60,8 +62,27 @@ class Checkpoints:
     partitions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a round has read of its ids, in this order. ``there``: while apply waits, as in ``last``."""
+
+    before: Mapping[Id, Seen]
+    first: Mapping[Id, Seen]
+    there: Mapping[Id, Seen]
+    last: Mapping[Id, Seen]
+
+    def settled(self, one: Id, *, unique: bool) -> bool:
+        """Whether the source has, where the target stands, what it has now of this id.
+
+        ``unique``: an id has one row at most at the source, and an equal reading is the same version of it.
+        """
+        if self.first.get(one) != self.last.get(one):
+            return False
+        return (unique and one in self.last) or self.before.get(one) == self.there.get(one)
+
+
 class Repair:
-    """The repair of one table. ``source`` is a connection in autocommit, ``target`` one that apply would use.
+    """The repair of one table. ``source`` is its side there, ``target`` a connection that apply would use.
 
     ``lock_s``: seconds to wait for a transaction of apply, which may take a while.
     """
@@ -69,7 +90,7 @@ class Repair:
     def __init__(
         self,
         plan: Plan,
-        source: psycopg.Connection[Any],
+        source: Side,
         target: psycopg.Connection[Any],
         lag: Lag,
         checkpoints: Checkpoints,
@@ -77,8 +98,7 @@ class Repair:
     ) -> None:
         self._plan, self._lag, self._checkpoints, self._lock_s = plan, lag, checkpoints, lock_s
         self._source, self._target = source, target
-        self._ours, self._theirs = Queries(plan, plan.source), Queries(plan, plan.target)
-        self._source_side = PostgresSide(source, plan, plan.source)
+        self._theirs = Queries(plan, plan.target)
         self._target_side = PostgresSide(target, plan, plan.target)
 
     def run(self, ids: Sequence[Id]) -> int:
@@ -100,7 +120,7 @@ class Repair:
         """Repair what holds still; return the ids that are settled, and how many of them were wrong."""
         before = self._target_side.lookup(ids)
         self._target.commit()
-        first = self._source_side.lookup(ids)
+        first = self._source.lookup(ids)
         if not self._lag.catch_up():
             raise CannotRepair(
                 f"the target does not catch up: {self._lag.stuck}", fix="see to the daemons, then repair"
@@ -108,12 +128,11 @@ class Repair:
         with self._target.transaction():
             self._hold_apply()
             there = self._target_side.lookup(ids)
-            with self._source.transaction():
-                self._source.execute(_FROZEN)
-                last = self._source_side.lookup(ids)
-                still = {one for one in ids if first.get(one) == last.get(one)}
-                known = {one for one in still if self._plan.key and one in last}
-                settled = known | {one for one in still if before.get(one) == there.get(one)}
+            with self._source.frozen():
+                last = self._source.lookup(ids)
+                readings = Readings(before, first, there, last)
+                unique = self._plan.versioned and bool(self._plan.key)
+                settled = {one for one in ids if readings.settled(one, unique=unique)}
                 wrong = [one for one in ids if one in settled and _sum(last, one) != _sum(there, one)]
                 self._write(wrong, last, there)
             self._check(wrong, last)
@@ -146,13 +165,9 @@ class Repair:
         """Copy rows from the source, as text that never touches the disk, into the table or the stage."""
         if not ids:
             return
-        rows = self._ours.copy_out(ids)
         into = self._theirs.copy_in(stage)
-        with (
-            self._source.cursor().copy(rows.query, rows.parameters) as reader,
-            self._target.cursor().copy(into.query, into.parameters) as writer,
-        ):
-            for data in reader:
+        with self._target.cursor().copy(into.query, into.parameters) as writer:
+            for data in self._source.rows(ids):
                 writer.write(data)
 
     def _check(self, ids: list[Id], source: Mapping[Id, Seen]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from operate.validate.compare import Entry, Id, Seen, Sum
@@ -10,6 +11,7 @@ from runtime import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import psycopg
 
@@ -26,6 +28,8 @@ SETTINGS: Final = (
     "SET default_transaction_isolation = 'read committed'",
     "SET idle_in_transaction_session_timeout = 0",
 )
+
+_FROZEN: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class End(Protocol):
@@ -90,6 +94,12 @@ class Side(Protocol):
     def lookup(self, ids: list[Id]) -> dict[Id, Seen]:
         """Return these ids as they are now; absent ones are left out."""
 
+    def rows(self, ids: list[Id]) -> Iterator[bytes]:
+        """Yield the rows of these ids as COPY text of the compared columns."""
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Have all readings within it show one state of the server."""
+
 
 class PostgresSide:
     """A :class:`Side` in PostgreSQL. Raises psycopg.Error. Not thread-safe."""
@@ -124,6 +134,19 @@ class PostgresSide:
         """Return these ids as they are now; absent ones are left out."""
         rows = self._run(self._queries.lookup(ids)) if ids else ()
         return {tuple(row[0]): Seen(_sum(row), row[4]) for row in rows}
+
+    def rows(self, ids: list[Id]) -> Iterator[bytes]:
+        """Yield the rows of these ids as COPY text of the compared columns."""
+        statement = self._queries.copy_out(ids)
+        with self._connection.cursor().copy(statement.query, statement.parameters) as reader:
+            yield from map(bytes, reader)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have all readings within it show one state of the server."""
+        with self._connection.transaction():
+            self._connection.execute(_FROZEN)
+            yield
 
     def _run(self, statement: Statement) -> psycopg.Cursor[Any]:
         return self._connection.execute(statement.query, statement.parameters, prepare=False)

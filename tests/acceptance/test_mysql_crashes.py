@@ -15,7 +15,7 @@ from tests.support.nemesis import Nemesis
 from tests.support.trials import armed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -103,7 +103,9 @@ def test_daemons_killed_at_every_failpoint_lose_and_double_nothing(setting: Sett
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
-def test_twenty_random_kills_under_load_lose_and_double_nothing(setting: Setting) -> None:
+def test_twenty_random_kills_under_load_lose_and_double_nothing(
+    setting: Setting, record_property: Callable[[str, object], None]
+) -> None:
     """``kill -9`` of both daemons at random moments and failpoints, between DDL and large transactions."""
     pipeline, workload = setting.pipeline, setting.workload
     pipeline.start()
@@ -124,3 +126,6 @@ def test_twenty_random_kills_under_load_lose_and_double_nothing(setting: Setting
     setting.settle("after twenty kills")
     assert_steady(setting)
     assert nemesis.fired.total() == KILLS
+    record_property("kills", dict(nemesis.fired))
+    record_property("transactions", workload.transactions)
+    record_property("rows compared", workload.rows())

@@ -14,6 +14,7 @@ from apply.session import Session
 from operate.validate import catalog
 from operate.validate.repair import CannotRepair, Checkpoints, Repair
 from operate.validate.shape import plan
+from operate.validate.side import PostgresSide
 from operate.validate.table import Comparison
 from tests.support.crews import crew
 
@@ -70,7 +71,14 @@ class Ends:
             Comparison(how, pairs, Way(), found=found.extend).run()
             self.way.happenings = list(during)
             with psycopg.connect(self.urls[1]) as writer, psycopg.connect(self.urls[0], autocommit=True) as reader:
-                one = Repair(how, reader, writer, self.way, Checkpoints(*PLACE, partitions), lock_s)
+                one = Repair(
+                    how,
+                    PostgresSide(reader, how, how.source),
+                    writer,
+                    self.way,
+                    Checkpoints(*PLACE, partitions),
+                    lock_s,
+                )
                 return one.run([finding.id for finding in found])
 
     def rows(self, columns: str = "*") -> tuple[list, list]:

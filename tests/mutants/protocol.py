@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.mutants.apply import APPLY
 from tests.mutants.capture import CAPTURE
+from tests.mutants.operate import OPERATE
 from tests.mutants.schemas import SCHEMAS
 
-MUTANTS: Final = (*CAPTURE, *SCHEMAS, *APPLY)
+MUTANTS: Final = (*CAPTURE, *SCHEMAS, *APPLY, *OPERATE)

@@ -82,6 +82,17 @@ class Workload:
             goal = self._done.total() + transactions
             assert self._news.wait_for(lambda: self._done.total() >= goal or self._failed, PATIENCE_S)
 
+    @property
+    def transactions(self) -> int:
+        """How many transactions the sessions have brought to an end so far."""
+        return self._done.total()
+
+    def rows(self) -> int:
+        """Return how many rows the tables have now."""
+        with mysql.connect(self.url, program_name="compare") as connection, connection.cursor() as cursor:
+            counts = [cursor.execute(f"SELECT count(*) FROM {table}") and cursor.fetchone() for table in TABLES]
+        return sum(int(row[0]) for row in counts if row)
+
     def write_much(self, rows: int = 4_000) -> None:
         """Commit one transaction of so many new rows, which also changes every account and takes some visits away."""
         self._patiently(self._much, rows)
