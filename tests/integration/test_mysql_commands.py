@@ -33,7 +33,9 @@ PACE_S = 0.005
 @pytest.fixture
 def pipeline(tmp_path: Path, pipeline_name: str, kafka: str, mysql_kind_db: str, target_db: str) -> Iterator[Pipeline]:
     fill(mysql_kind_db)
-    made = Pipeline(tmp_path, pipeline_name, kafka, mysql_kind_db, target_db)
+    # On a busy machine nothing may move for a while; a command would then say what it sees, and repair nothing.
+    patience = {"patience_seconds": 120}
+    made = Pipeline(tmp_path, pipeline_name, kafka, mysql_kind_db, target_db, commands=patience)
     with closing(made):
         made.start()
         made.caught_up()
