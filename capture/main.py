@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
 import structlog
 
 from capture.control import ControlReader
@@ -53,6 +54,8 @@ def run(pipeline: Pipeline, http_address: str, stop: Stop) -> int:
     health = http.Health("capture", pipeline.retry.stuck_seconds)
     address = http.serve(http_address, health)
     log.info("capture.started", pipeline=pipeline.pipeline, http=address)
+    # Arrow's own allocator keeps what it was given: 25 MiB more at the height of a snapshot, and no faster here.
+    pa.set_memory_pool(pa.system_memory_pool())
     spool = _spool(pipeline.pipeline)
     try:
         daemon = _Daemon(pipeline, spool, address, health)

@@ -133,7 +133,10 @@ def _read(session: _Session, request: ChunkRequest) -> ChunkRead:
         if statements is None:
             session.reads.rollback()  # or whoever alters the table next would wait for us
             return ChunkRead(version.schema, snapshot, snapshot.place.dump(), 0, None, stale=True)
-        change = row_packets.formed([forms.selected(column) for column in version.columns])
+        change = row_packets.formed(
+            [forms.selected(column) for column in version.columns],
+            ascii_is_itself=all(forms.keeps_ascii(column) for column in version.columns),
+        )
         with _spooled(request.spool) as (path, file):
             rows = sum(_copy(session.reads, statement, file, change) for statement in statements)
     except forms.UnreadableValue as error:

@@ -8,6 +8,7 @@ Source: MySQL source code documentation, "Text Resultset Row", "MySQL Packets", 
 from __future__ import annotations
 
 from array import array
+from operator import is_
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -201,16 +202,23 @@ def stretch(rows: Sequence[bytes]) -> Stretch:
     return Stretch(starts, memoryview(b"".join([part for row in rows for part in (bytes(HEAD_BYTES), row)])))
 
 
-def formed(forms: Sequence[Callable[[bytes], bytes] | None]) -> Callable[[Stretch], Stretch] | None:
-    """Return what gives each value of some rows its source form; None where the server's text is that already."""
+def formed(
+    forms: Sequence[Callable[[bytes], bytes] | None], *, ascii_is_itself: bool
+) -> Callable[[Stretch], Stretch] | None:
+    """Return what gives each value of some rows its source form; None where the server's text is that already.
+
+    ``ascii_is_itself``: every form leaves values of ASCII characters as they are.
+    """
     if not any(forms):
         return None
 
     def change(packet: bytes) -> bytes:
-        values = [
-            value if form is None or value is None else form(value)
-            for value, form in zip(parse(packet), forms, strict=True)
+        if ascii_is_itself and packet.isascii():  # lengths included: no value is long, and none NULL
+            return packet
+        values = parse(packet)
+        changed = [
+            value if form is None or value is None else form(value) for value, form in zip(values, forms, strict=True)
         ]
-        return build(values)
+        return packet if all(map(is_, values, changed)) else build(changed)
 
     return lambda whole: stretch([change(row) for row in whole.rows()])

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from pymysql.connections import Connection
 
 from capture.sources.mysql import chunk_file, row_packets
+from capture.sources.mysql.row_images import forms
+from capture.sources.mysql.row_images.column_meta import ColumnMeta
 
 MIB = 1 << 20
 #: Sizes where the form of a length changes, and where a row of them does not fit into a small stretch or packet.
@@ -162,8 +164,37 @@ def test_bytes_that_are_no_values_are_not_made_columns(row):
 
 
 def test_values_in_another_form_than_the_servers_text_are_changed_row_by_row():
-    change = row_packets.formed([None, bytes.upper])
+    change = row_packets.formed([None, bytes.upper], ascii_is_itself=False)
     assert change is not None
     changed = change(row_packets.stretch([row_packets.build(row) for row in [(b"a", b"b" * 300), (b"c", None)]]))
     assert [row_packets.parse(row) for row in changed.rows()] == [(b"a", b"B" * 300), (b"c", None)]
-    assert row_packets.formed([None, None]) is None
+    assert row_packets.formed([None, None], ascii_is_itself=True) is None
+
+
+text = st.text(st.characters(codec="latin-1"), max_size=300) | st.sampled_from(["a" * 200, "\xfb", "\x80", "", "\x00"])
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | text.map(lambda t: t.encode("latin-1")), st.none() | st.binary(max_size=9)), min_size=1
+    )
+)
+def test_text_in_a_character_set_that_keeps_ascii_is_decoded_wherever_it_is_not_ascii(rows):
+    change = row_packets.formed([lambda data: data.decode("latin-1").encode(), None], ascii_is_itself=True)
+    assert change is not None
+    changed = change(row_packets.stretch([row_packets.build(row) for row in rows]))
+    expected = [(None if first is None else first.decode("latin-1").encode(), other) for first, other in rows]
+    assert [row_packets.parse(row) for row in changed.rows()] == expected
+
+
+@pytest.mark.parametrize(
+    ("data_type", "charset", "kept"),
+    [("varchar", "latin1", True), ("int", None, True), ("varchar", "utf16", False), ("uuid", None, False),
+     ("varchar", "utf8mb4", True), ("char", "gbk", True)],
+)  # fmt: skip
+def test_what_leaves_ascii_alone_is_known_by_type_and_character_set(data_type, charset, kept):
+    meta = ColumnMeta("c", data_type, data_type, charset=charset)
+    assert forms.keeps_ascii(meta) is kept
+    form = forms.selected(meta)
+    every = bytes(range(128))
+    assert not kept or form is None or form(every) == every

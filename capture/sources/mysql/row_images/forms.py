@@ -52,6 +52,11 @@ def selected(meta: ColumnMeta) -> Form | None:
     return _guarded(meta, _text(meta)) if meta.charset else None
 
 
+def keeps_ascii(meta: ColumnMeta) -> bool:
+    """Whether :func:`selected` leaves values of ASCII characters as they are."""
+    return meta.data_type not in _ADDRESSES and (not meta.charset or charsets.keeps_ascii(meta.charset))
+
+
 def _guarded(meta: ColumnMeta, form: Form | None) -> Form | None:
     if form is None:
         return None
