@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     from schemas.block import Transaction
     from schemas.columnar.arrays import Ints, Mask
@@ -113,13 +113,11 @@ class RunBuilder(Generic[Version, Row]):
 
         It is good until this is called for another version of the table, and until :meth:`commit` and :meth:`take`.
         """
-        held = self._touched.get(table)
-        if held is None:
-            held = self._touched[table] = self._enter(table, version)
-        if held.open.version is not version:
-            held.finished.append(held.open)
-            held.open = held.open.next_version(version)
-        return held.open.rows.append
+        return self._open(table, version).rows.append
+
+    def extend(self, table: Hashable, version: Version, rows: Iterable[Row]) -> None:
+        """Take in rows of a table's version in the open transaction, one at least."""
+        self._open(table, version).rows.extend(rows)
 
     def commit(self) -> None:
         """The open transaction is over: its last row of each table gets the end mark."""
@@ -141,6 +139,16 @@ class RunBuilder(Generic[Version, Row]):
                 runs.append(run)
         self._tables = kept
         return runs
+
+    def _open(self, table: Hashable, version: Version) -> Run[Version, Row]:
+        """Return the run that takes the next rows of a table's version."""
+        held = self._touched.get(table)
+        if held is None:
+            held = self._touched[table] = self._enter(table, version)
+        if held.open.version is not version:
+            held.finished.append(held.open)
+            held.open = held.open.next_version(version)
+        return held.open
 
     def _enter(self, table: Hashable, version: Version) -> _Table[Version, Row]:
         """The open transaction has its first row of a table."""

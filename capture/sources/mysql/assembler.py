@@ -6,13 +6,12 @@ transaction ends with its XID or COMMIT, or with its one statement.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from capture.runs import RunBuilder
 from capture.source import Batch, SourceError, is_full
 from capture.sources.mysql.changes import TRUNCATE, Reading, block_of
+from capture.sources.mysql.gathering import Gatherer
 from capture.sources.mysql.held import Held
 from capture.sources.mysql.log import binlog, ddl, payload
 from capture.sources.mysql.log.coordinates import FIRST, Place
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from capture.sources.mysql.following import Followed, Follower
     from capture.sources.mysql.log.binlog import Gtid, Header
     from capture.sources.mysql.log.positions import Standing
+    from capture.sources.mysql.row_images.rows import RowEvent
     from schemas.columnar.block import AnyBlock
 
 _MICROSECONDS: Final = 1_000_000
@@ -52,13 +52,11 @@ class Assembler:
 
     def __init__(self, standing: Standing, follower: Follower, fewest: int = FEWEST) -> None:
         self._fewest = fewest
-        self.rows = 0
-        self.most = sys.maxsize
+        self._gathered = Gatherer(self._lose)
         self._steps: list[Iterator[None]] = []
         self.standing = standing
         self.news = False
         self._follower = follower
-        self._runs: RunBuilder[Reading, bytes] = RunBuilder()
         self._readings: dict[str, Reading] = {}
         self._maps: dict[int, Followed | None] = {}
         self._known: dict[bytes, Followed | None] = {}
@@ -94,6 +92,20 @@ class Assembler:
         }
 
     @property
+    def rows(self) -> int:
+        """How many rows were gathered: exactly from ``most`` on, below it about so many."""
+        return self._gathered.rows
+
+    @property
+    def most(self) -> int:
+        """How many rows a batch should have."""
+        return self._gathered.most
+
+    @most.setter
+    def most(self, rows: int) -> None:
+        self._gathered.most = rows
+
+    @property
     def between(self) -> bool:
         """Whether no transaction is open."""
         return self._gtid is None
@@ -115,8 +127,7 @@ class Assembler:
 
     def take(self) -> Batch:
         """Return everything gathered since the last call."""
-        blocks = [block for block in map(self._block, self._runs.take()) if block is not None]
-        self.rows = self._runs.held
+        blocks = [block for block in map(self._block, self._gathered.take()) if block is not None]
         batch = Batch(blocks, self._at, self.resume.dump(), self.between, self._lost)
         self._lost = {}
         self._muted.clear()
@@ -209,12 +220,12 @@ class Assembler:
             committed_us,
             transaction_id(self._begin_place, head.server_id, gtid.gtid),
         )
-        self._runs.begin(self._at)
+        self._gathered.begin(self._at)
 
     def _commit(self) -> None:
         if self._gtid is None:
             return
-        self._runs.commit()
+        self._gathered.commit()
         gtids = self.standing.gtids.with_(self._gtid.gtid) if self._gtid.gtid else self.standing.gtids
         self.standing = replace(self.standing, gtids=gtids, count=self.standing.count + 1)
         if not self._prepared:
@@ -283,7 +294,7 @@ class Assembler:
             name, schema = found
             known = self._readings.get(name)
             reading = known if known is not None and known.schema == schema else Reading.without_rows(name, schema)
-            self._add(self._same(reading), [TRUNCATE])
+            self._gathered.add(self._same(reading), [TRUNCATE])
 
     # --- XA --------------------------------------------------------------------------------------------------------
 
@@ -320,7 +331,7 @@ class Assembler:
     def _replayed(self, held: Held) -> Iterator[None]:
         for reading, found in held.parts():
             if reading.name not in self._muted:
-                self._add(self._same(reading), found)
+                self._gathered.add(self._same(reading), found)
                 yield
         held.close()
         self._commit()
@@ -361,25 +372,24 @@ class Assembler:
         if not event.complete:
             self._lose(followed.name, PARTIAL)
             return
+        if self._holding is None and not event.partial:
+            self._gathered.add_event(reading, event)
+        else:
+            self._at_once(reading, event)
+
+    def _at_once(self, reading: Reading, event: RowEvent) -> None:
+        """Split an event of an XA transaction, which is kept as rows, or one whose JSON values may be differences."""
         try:
             found = reading.split(event)
         except PartialValue:
-            self._lose(followed.name, PARTIAL_JSON)
-            return
+            self._lose(reading.name, PARTIAL_JSON)
         except rows.RowsError as error:
-            self._lose(followed.name, f"a row of it cannot be read: {error}")
-            return
-        if self._holding is not None:
-            self._holding.add(reading, found)
-        elif found:
-            self._add(reading, found)
-
-    def _add(self, reading: Reading, found: list[bytes]) -> None:
-        """Take in rows of the open transaction; what they say is read when they are taken, many at once."""
-        sink = self._runs.sink(reading.name, reading)
-        for row in found:
-            sink(row)
-        self.rows += len(found)
+            self._lose(reading.name, f"a row of it cannot be read: {error}")
+        else:
+            if self._holding is not None:
+                self._holding.add(reading, found)
+            elif found:
+                self._gathered.add(reading, found)
 
     def _same(self, reading: Reading) -> Reading:
         """Return the object that stood for an equal version before, so that rows stay in one block."""

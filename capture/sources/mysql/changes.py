@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow.compute as pc
 
-from capture.sources.mysql.row_images import rows, splitting
+from capture.sources.mysql.row_images import cutting, rows, splitting
 from capture.sources.mysql.row_images.images import Images, fields
 from schemas.block import Block, Op
 from schemas.columnar.arrays import Unserved
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from capture.runs import Run
     from capture.sources.mysql.row_images.column_meta import ColumnMeta
+    from capture.sources.mysql.row_images.cutting import Cut
     from capture.sources.mysql.row_images.images import Field
     from capture.sources.mysql.row_images.rows import Change, RowEvent
     from capture.sources.mysql.row_images.table_map import TableMap
@@ -36,13 +37,18 @@ _LETTER: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A table version of the stream: how its row events are split, and its rows read. Equal ones read alike."""
+    """A table version of the stream: how its row events are split, and its rows read. Equal ones read alike.
+
+    ``cut`` splits many events at once, ``least`` is the smallest size of an image in bytes.
+    """
 
     name: str
     schema: TableSchema
     table: TableMap | None
     columns: tuple[ColumnMeta, ...]
     split: Callable[[RowEvent], list[bytes]] = field(compare=False)
+    cut: Callable[[Sequence[RowEvent]], list[Cut]] = field(compare=False)
+    least: int = field(compare=False)
     read: Callable[[bytes], Change] = field(compare=False)
     fields: Sequence[Field] = field(compare=False)
 
@@ -51,13 +57,14 @@ class Reading:
         """Return how the rows of a table are read; ``columns`` are those of its map, refined by the catalog."""
         return cls(
             name, schema, table, columns,
-            splitting.splitter(table.wires), rows.row_reader(table, columns), fields(table.wires, columns),
+            splitting.splitter(table.wires), cutting.cutter(table.wires), cutting.least_size(table),
+            rows.row_reader(table, columns), fields(table.wires, columns),
         )  # fmt: skip
 
     @classmethod
     def without_rows(cls, name: str, schema: TableSchema) -> Reading:
         """Return what stands for a version of which the log has no row: it can be truncated only."""
-        return cls(name, schema, None, (), _no_rows, _truncation, ())
+        return cls(name, schema, None, (), _no_rows, cutting.cutter(()), 1, _truncation, ())
 
 
 def _no_rows(_event: RowEvent) -> list[bytes]:
@@ -102,8 +109,8 @@ def _key_changed(key: tuple[int, ...], change: Change) -> bool:
 
 def _by_column(run: Run[Reading, bytes]) -> ColumnBlock:
     version = run.version
-    letters = np.frombuffer(b"".join([row[:_LETTER] for row in run.rows]), np.uint8)
     images = Images(run.rows, version.fields)
+    letters = images.letters
     key_change = np.zeros(len(run), np.bool_)
     parts = []
     for letter in (_CREATE, _UPDATE, _DELETE):

@@ -7,7 +7,6 @@ Raises Unserved for bytes that it does not understand: then the reference says w
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from capture.sources.mysql.row_images.forms import Form
     from capture.sources.mysql.row_images.texts import Words
     from capture.sources.mysql.row_images.wire import Wire
-    from schemas.columnar.arrays import Ints, Mask
+    from schemas.columnar.arrays import Bytes, Ints, Mask
 
 #: Bytes behind the last row, so that eight may be read anywhere.
 _PADDING: Final = bytes(32)
@@ -73,11 +72,18 @@ class Images:
     def __init__(self, rows: Sequence[bytes], found: Sequence[Field]) -> None:
         self._raw = b"".join([*rows, _PADDING])
         self._fields = found
-        self.ends = np.fromiter(accumulate(map(len, rows)), np.int64, len(rows))
-        self.starts = self.ends - np.fromiter(map(len, rows), np.int64, len(rows))
+        sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+        self.ends = np.cumsum(sizes)
+        self.starts = self.ends - sizes
         self._data = np.frombuffer(self._raw, np.uint8)
         # Eight bytes from any place on, as one number: a view of the same memory, one entry for each place.
         self._words = np.ndarray((len(self._raw) - 7,), "<u8", self._raw, strides=(1,))
+
+    @property
+    def letters(self) -> Bytes:
+        """The letters of the rows' operations."""
+        letters: Bytes = self._data[self.starts]
+        return letters
 
     def read(self, which: Ints, at: Ints) -> Read:
         """Read an image of each of these rows, from here on."""

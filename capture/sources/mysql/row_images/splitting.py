@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: How to get over the values of an image: for each that has a length, the bytes before it and those of the length; and
 #: the bytes behind the last of them.
-_Way = tuple[list[tuple[int, int]], int]
+Way = tuple[list[tuple[int, int]], int]
 
 #: Sets of null columns whose way is remembered; rows of real tables have few.
 _REMEMBERED: Final = 1_000
@@ -35,17 +35,17 @@ def splitter(wires: Sequence[Wire]) -> Callable[[RowEvent], list[bytes]]:
     """Return what splits a table's events; it raises RowsError for an event that does not hold whole rows."""
     sizes = [(fixed_size(wire), length_size(wire)) for wire in wires]
     nulls_size = (len(wires) + 7) // 8
-    ways: dict[bytes, _Way] = {}
+    ways: dict[bytes, Way] = {}
 
     def end(images: bytes, at: int) -> int:
         nulls = images[at : at + nulls_size]
-        way = ways.get(nulls)
-        if way is None:
+        found = ways.get(nulls)
+        if found is None:
             if len(ways) >= _REMEMBERED:
                 ways.clear()
-            way = ways[nulls] = _way(sizes, int.from_bytes(nulls, "little"))
+            found = ways[nulls] = way(sizes, int.from_bytes(nulls, "little"))
         at += nulls_size
-        steps, rest = way
+        steps, rest = found
         for before, lengths in steps:
             at += before
             if lengths == 1:
@@ -133,7 +133,8 @@ def _cells(image: bytes, sizes: list[tuple[int | None, int]]) -> list[bytes]:
     return cells
 
 
-def _way(sizes: list[tuple[int | None, int]], nulls: int) -> _Way:
+def way(sizes: list[tuple[int | None, int]], nulls: int) -> Way:
+    """Return how to get over an image whose bitmap of nulls is this number, by the sizes of its columns."""
     steps, fixed = [], 0
     for i, (size, lengths) in enumerate(sizes):
         if nulls >> i & 1:
