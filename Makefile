@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 # Arguments for the program that a target runs: make bench ARGS="snapshot --rows 100000"
 ARGS ?=
 
-.PHONY: setup demo demo-mysql test test-mysql test-postgres-versions type-map check fmt soak mutants bench lock clean help
+.PHONY: setup demo demo-mysql test test-mysql test-postgres-versions test-mysql-versions type-map check fmt soak mutants bench lock clean help
 
 setup: $(STAMP) ## Make .venv with everything; on Debian and Ubuntu as root also install Maven
 
@@ -43,6 +43,14 @@ test-postgres-versions: setup ## Run the tests of the PostgreSQL source on every
 POSTGRES_VERSIONS ?= 14 15 16 17 18
 SOURCE_TESTS := tests/contract -k "not mysql and not mariadb" $(wildcard tests/integration/test_postgres_source_*.py) \
 	tests/integration/test_type_matrix.py
+
+test-mysql-versions: setup ## Run the tests of the MySQL source on MariaDB 10.5, 10.11 and 11.8; on Debian as root they are made
+	for suite in $(MARIADB_SUITES); do folder="$$(tests/mariadb-tree $$suite)"; echo "MariaDB of Debian $$suite"; \
+		FERRYMAN_MARIADB="$$folder" CI=true $(BIN)/pytest -q -m "not slow and not mysql" $(MYSQL_TESTS) $(ARGS) || exit 1; done
+
+MARIADB_SUITES ?= bullseye bookworm trixie
+MYSQL_TESTS := tests/contract -k "not postgres" $(wildcard tests/integration/test_mysql_*.py) \
+	$(wildcard tests/integration/test_validate_mysql*.py) $(wildcard tests/acceptance/test_mysql_*.py)
 
 type-map: setup ## Write the table of all types in docs/type-map.md from what a server shows
 	FERRYMAN_WRITE_TYPE_MAP=1 $(BIN)/pytest -q tests/integration/test_type_matrix.py -k document

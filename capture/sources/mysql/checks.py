@@ -42,6 +42,12 @@ SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlo
 'binlog_row_value_options', 'log_slave_updates', 'log_replica_updates', 'binlog_expire_logs_seconds',
 'innodb_native_foreign_keys', 'server_id')"""
 
+#: What a replica can be told to leave out of what it replicates.
+_FILTERS: Final = frozenset(
+    f"Replicate_{rule}"
+    for rule in ("Do_DB", "Ignore_DB", "Do_Table", "Ignore_Table", "Wild_Do_Table", "Wild_Ignore_Table")
+)
+
 _CASCADES: Final = """
 SELECT CONSTRAINT_SCHEMA, TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS
 WHERE DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
@@ -50,11 +56,12 @@ ORDER BY 1, 2"""
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the server says of itself: its settings by name, and whether it is a replica."""
+    """What the server says of itself: its settings by name, whether it is a replica, and which filters that one has."""
 
     server: Server
     settings: Mapping[str, str]
     replica: bool
+    filters: tuple[str, ...] = ()
 
     def is_set(self, name: str, wanted: str) -> bool:
         """Whether a setting has a value; one that the server does not know counts as set."""
@@ -91,17 +98,9 @@ def _facts(conn: Connection[Any]) -> Facts:
     known = server.inspect(conn)
     with translated("the server's settings cannot be read"):
         settings = {str(name): str(value) for name, value in server.rows(conn, _SETTINGS)}
-    return Facts(known, settings, _is_replica(conn))
-
-
-def _is_replica(conn: Connection[Any]) -> bool:
-    """Whether the server replicates from another one; False where we may not know."""
-    for statement in ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"):
-        try:
-            return bool(server.rows(conn, statement))
-        except pymysql.MySQLError:
-            continue
-    return False
+    sources = server.replications(conn)
+    filters = {name for told in sources for name, rule in told.items() if name.startswith("Replicate_") and rule}
+    return Facts(known, settings, bool(sources), tuple(sorted(filters & _FILTERS)))
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
@@ -137,8 +136,7 @@ def server_faults(facts: Facts, server_id: int) -> list[Fault]:
         ),
         (
             facts.replica and not _logs_what_it_replicates(facts),
-            "the server is a replica that does not log what it replicates",
-            "start it with log_slave_updates, or read from its primary",
+            *server.SILENT_REPLICA,
         ),
         (
             known.server_id == server_id,
@@ -161,6 +159,10 @@ def server_warnings(facts: Facts, cascades: Iterable[tuple[str, str]]) -> list[F
     if not facts.server.gtids:
         what = "gtid_mode is not ON: after a failover to another server all tables need a resync"
         found.append(Fault(_WHERE, what, "turn on gtid_mode and enforce_gtid_consistency, step by step"))
+    if facts.filters:
+        what = f"the server is a replica that leaves out some of what its source changes ({', '.join(facts.filters)})"
+        fix = "name no address that moves between the two: what is left out here is in no log that capture would read"
+        found.append(Fault(_WHERE, what, fix))
     keep = int(facts.settings.get("binlog_expire_logs_seconds", "0"))
     if 0 < keep < _SHORTEST_KEEP_S:
         what = f"the log is kept for {keep} s: when capture is down for longer, all tables need a resync"
@@ -201,8 +203,8 @@ def _log_faults(conn: Connection[Any], found: list[FoundTable]) -> list[Fault]:
         left_out = server.left_out(conn, (table.namespace for table in found))
     except SourceError as error:
         return [Fault(_WHERE, error.what, error.fix)]
-    fix = "remove binlog_do_db and binlog_ignore_db from the server's configuration"
-    return [Fault(name, "changes of this database are not logged", fix) for name in left_out]
+    what, fix = tables.NOT_LOGGED
+    return [Fault(name, what, fix) for name in left_out]
 
 
 def _stream_faults(conn: Connection[Any], config: SourceConfig, known: Server) -> list[Fault]:

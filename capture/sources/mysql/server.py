@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pymysql
+from pymysql.cursors import DictCursor
 
 from capture.source import SourceError
 from capture.sources.mysql.faults import translated
@@ -23,6 +24,16 @@ Gtids = GtidSet | GtidPosition
 #: MySQL renamed the statement in 8.2; MariaDB kept it.
 _STATUS: Final = ("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS")
 _SYNTAX_ERROR: Final = 1064
+#: MariaDB shows every source only if asked for all; MySQL renamed its statement in 8.0.22.
+_REPLICATIONS: Final = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
+_LOGS_REPLICATED: Final = """
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_slave_updates', 'log_replica_updates')"""
+
+#: A server whose log does not have what it replicates, and what mends that.
+SILENT_REPLICA: Final = (
+    "the server is a replica that does not log what it replicates",
+    "start it with log_slave_updates, or read from its primary",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,25 @@ def left_out(conn: Connection[Any], databases: Iterable[str]) -> list[str]:
     row = _status(conn)
     wanted, ignored = (set(filter(None, str(names or "").split(","))) for names in row[2:4])
     return sorted(name for name in set(databases) if name in ignored or (wanted and name not in wanted))
+
+
+def replications(conn: Connection[Any]) -> list[dict[str, str]]:
+    """Return what the server says of each server that it replicates from; nothing where we may not know."""
+    for statement in _REPLICATIONS:
+        try:
+            with conn.cursor(DictCursor) as cursor:
+                cursor.execute(statement)
+                return [{name: str(told or "") for name, told in row.items()} for row in cursor.fetchall()]
+        except pymysql.MySQLError:
+            continue
+    return []
+
+
+def is_silent_replica(conn: Connection[Any]) -> bool:
+    """Whether the server replicates from another one and keeps what it replicates out of its log."""
+    with translated("the server's settings cannot be read"):
+        settings = rows(conn, _LOGS_REPLICATED)
+    return bool(replications(conn)) and all(str(setting[1]).upper() in ("OFF", "0") for setting in settings)
 
 
 def log_files(conn: Connection[Any]) -> list[tuple[str, int]]:

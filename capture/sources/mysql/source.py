@@ -79,6 +79,8 @@ class MySQLSource:
             raise SourceError(
                 f"the server itself has the server_id {self._server.server_id}", "set another one: source.server_id"
             )
+        if server.is_silent_replica(self._session):
+            raise SourceError(*server.SILENT_REPLICA)
         return {
             "name": address(self._config.conninfo),
             "kind": self._server.kind,
@@ -98,7 +100,8 @@ class MySQLSource:
         if self._moved:
             self._lost |= {table.name: OTHER_SERVER for table in found if table.keyless}
             self._moved = False
-        return found
+        left_out = server.left_out(self._connected(), {table.namespace for table in found})
+        return tables.without_unlogged(found, left_out)
 
     def schema(self, table: FoundTable) -> TableSchema:
         """Return a table's version as the catalog shows it now."""

@@ -17,7 +17,7 @@ from runtime.mysql import quote
 from runtime.names import spell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from pymysql.connections import Connection
 
@@ -38,6 +38,12 @@ SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_TYPE FROM information_schema.TABL
 WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN %s {one}
 ORDER BY TABLE_SCHEMA, TABLE_NAME"""
 _ONE: Final = "AND TABLE_SCHEMA = %s AND TABLE_NAME = %s"
+
+#: Why a table whose changes never come into the log is not captured, and what mends that.
+NOT_LOGGED: Final = (
+    "changes of its database are not logged",
+    "remove binlog_do_db and binlog_ignore_db from the server's configuration",
+)
 
 #: A table's database and name.
 Name = tuple[str, str]
@@ -127,6 +133,15 @@ def _found(described: Described, made: str) -> FoundTable:
         reason=reason,
         fix=fix,
     )
+
+
+def without_unlogged(found: list[FoundTable], left_out: Container[str]) -> list[FoundTable]:
+    """Return the tables, those of databases that the log leaves out as blocked: what they miss nobody could tell."""
+    reason, fix = NOT_LOGGED
+    return [
+        replace(table, reason=table.reason or reason, fix=table.fix or fix) if table.namespace in left_out else table
+        for table in found
+    ]
 
 
 def unfit(described: Described) -> tuple[str, str] | None:

@@ -49,6 +49,19 @@ def test_a_folder_with_other_things_is_neither_used_nor_deleted(tmp_path: Path) 
     assert work.read_text() == "a week of it"
 
 
+def test_a_folder_that_is_named_for_mariadb_must_hold_its_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERRYMAN_MARIADB", str(tmp_path))
+    with pytest.raises(BadInput, match="has no bin/mariadbd"):
+        mariadb.programs(mariadb.MariaDB(tmp_path / "server"))
+
+    for program in mariadb.PROGRAMS:
+        (tmp_path / program).parent.mkdir(exist_ok=True)
+        (tmp_path / program).touch()
+    assert mariadb.programs(mariadb.MariaDB(tmp_path / "server")) == tmp_path
+
+
 @pytest.mark.parametrize(
     ("said", "what"),
     [("mariadbd  Ver 11.4.5-MariaDB", "this is not MySQL's server"), (None, "there is no mysqld on this machine")],
