@@ -156,7 +156,8 @@ class Assembler:
             self._move(head)
         if handler is not None:
             handler(head, body)
-        self.pump()
+        if self._steps or self._gtid is None:
+            self.pump()
 
     def pump(self) -> None:
         """Go on with a transaction that comes at once as a whole, while there is room for rows."""
@@ -171,15 +172,16 @@ class Assembler:
 
     def _move(self, head: Header) -> None:
         """Go to the end of an event; its own word has 32 bits only, and events inside a transaction may have none."""
-        offset = self._place.offset + head.size
+        number, offset, file = self._place
+        offset += head.size
         if head.end and offset % _OFFSETS != head.end:
             offset = head.end
-        self._place = self._place._replace(offset=offset)
+        self._place = Place(number, offset, file)
 
     def _settle(self) -> None:
         """Take up the place, unless the server may still be skipping transactions from there on that were read."""
         if self._placed and self._place != self.standing.place:
-            self.standing = replace(self.standing, place=self._place)
+            self.standing = self.standing.at(self._place)
 
     def _heartbeat(self, head: Header, body: bytes) -> None:
         """Nothing more comes before this place: so far the server has read its log for us."""
@@ -216,7 +218,7 @@ class Assembler:
         self._begun = not gtid.standalone and head.kind == binlog.MARIADB_GTID
         committed_us = gtid.committed_us if gtid.committed_us is not None else head.seconds * _MICROSECONDS
         self._at = Transaction(
-            replace(self.standing, count=self.standing.count + 1).position,
+            self.standing.next_position,
             committed_us,
             transaction_id(self._begin_place, head.server_id, gtid.gtid),
         )
@@ -226,8 +228,7 @@ class Assembler:
         if self._gtid is None:
             return
         self._gathered.commit()
-        gtids = self.standing.gtids.with_(self._gtid.gtid) if self._gtid.gtid else self.standing.gtids
-        self.standing = replace(self.standing, gtids=gtids, count=self.standing.count + 1)
+        self.standing = self.standing.behind(self._gtid.gtid)
         if not self._prepared:
             self._before_prepared = None
         self._gtid, self._holding = None, None

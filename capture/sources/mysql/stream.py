@@ -42,6 +42,9 @@ _RECEIVE_BYTES: Final = 1 << 20
 #: Events taken in by one call at most, so that a flood of transactions of other tables returns to the caller too.
 _EVENTS_AT_ONCE: Final = 50_000
 _LARGEST_PACKET: Final = 0xFFFFFF
+#: An event's body in its packet, behind a byte and the header; and what ends it where there are checksums.
+_BODY: Final = 1 + binlog.HEADER_BYTES
+_CHECKSUM: Final = binlog.CHECKSUM_BYTES
 _OK, _EOF, _ERROR = 0x00, 0xFE, 0xFF
 
 _FATAL_READING: Final = 1236
@@ -72,6 +75,7 @@ class Stream:
         conn: Any = connect(url, program_name=program_name, answer_s=answer_s)
         self._conn, self._sock = conn, conn._sock  # noqa: SLF001 - the protocol is ours from here on
         self._buffer = bytearray()
+        self._taken = 0
         self._heard_at = time.monotonic()
         self._checksums = False
         self._waiting: list[tuple[Header, bytes]] = []
@@ -166,25 +170,40 @@ class Stream:
             raise SourceUnavailable("the replication connection was lost") from None
         if not data:
             raise SourceUnavailable("the server closed the replication connection")
+        del self._buffer[: self._taken]
+        self._taken = 0
         self._buffer += data
         self._heard_at = time.monotonic()
         return True
 
-    def _packet(self) -> bytes | None:
-        """Return the next whole packet, joined where it was too large for one; None while it is not there."""
-        buffer, at, parts = self._buffer, 0, []
-        while True:
-            if len(buffer) < at + 4:
-                return None
+    def _packet(self) -> memoryview | None:
+        """Return the next whole packet, joined where it was too large for one; None while it is not there.
+
+        It is good until more is received.
+        """
+        buffer, at = self._buffer, self._taken
+        if len(buffer) < at + 4:
+            return None
+        size = buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16
+        if len(buffer) < at + 4 + size:
+            return None
+        if size == _LARGEST_PACKET:
+            return self._large_packet()
+        self._taken = at + 4 + size
+        return memoryview(buffer)[at + 4 : at + 4 + size]
+
+    def _large_packet(self) -> memoryview | None:
+        """Return a packet that comes in several, all but the last of the largest size."""
+        buffer, at, parts = self._buffer, self._taken, []
+        size = _LARGEST_PACKET
+        while size == _LARGEST_PACKET:
             size = int.from_bytes(buffer[at : at + 3], "little")
             if len(buffer) < at + 4 + size:
                 return None
-            parts.append(bytes(memoryview(buffer)[at + 4 : at + 4 + size]))
+            parts.append((at + 4, at + 4 + size))
             at += 4 + size
-            if size < _LARGEST_PACKET:
-                break
-        del buffer[:at]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        self._taken = at
+        return memoryview(b"".join([buffer[begin:end] for begin, end in parts]))
 
     def _next(self, *, starting: bool) -> tuple[Header, bytes] | None:
         packet = self._packet()
@@ -193,19 +212,18 @@ class Stream:
         if packet[0] == _OK:
             return self._event(packet)
         if packet[0] == _ERROR:
-            self._refused(packet, starting=starting)
+            self._refused(bytes(packet), starting=starting)
         raise SourceUnavailable("the server ended the stream")
 
-    def _event(self, packet: bytes) -> tuple[Header, bytes]:
+    def _event(self, packet: memoryview) -> tuple[Header, bytes]:
         head = binlog.header(packet, 1)
-        body = packet[1 + binlog.HEADER_BYTES :]
         if head.kind == binlog.FORMAT:
-            self._checksums = binlog.has_checksums(body)
-        if self._checksums:
-            if zlib.crc32(memoryview(packet)[1 : -binlog.CHECKSUM_BYTES]) != int.from_bytes(packet[-4:], "little"):
-                raise SourceUnavailable("an event of the log has a wrong checksum")
-            body = body[: -binlog.CHECKSUM_BYTES]
-        return head, body
+            self._checksums = binlog.has_checksums(bytes(packet))
+        if not self._checksums:
+            return head, bytes(packet[_BODY:])
+        if zlib.crc32(packet[1:-_CHECKSUM]) != int.from_bytes(packet[-_CHECKSUM:], "little"):
+            raise SourceUnavailable("an event of the log has a wrong checksum")
+        return head, bytes(packet[_BODY:-_CHECKSUM])
 
     def _refused(self, packet: bytes, *, starting: bool) -> NoReturn:
         """Raise what the server says; its words name files, transactions and settings of the log, no rows."""

@@ -52,7 +52,7 @@ class Header(NamedTuple):
     flags: int
 
 
-def header(data: bytes, at: int = 0) -> Header:
+def header(data: bytes | memoryview, at: int = 0) -> Header:
     """Return the head of the event that begins at ``at``."""
     return Header(*_HEADER(data, at))
 

@@ -67,3 +67,17 @@ class Standing:
     def position(self) -> int:
         """The position of the transaction that ended here."""
         return self.epoch << _COUNT_BITS | self.count
+
+    @property
+    def next_position(self) -> int:
+        """The position of the transaction that comes next."""
+        return self.position + 1
+
+    def behind(self, gtid: str) -> Standing:
+        """Return it behind one more transaction, of this id if it has one."""
+        gtids = self.gtids.with_(gtid) if gtid else self.gtids
+        return Standing(self.place, gtids, self.count + 1, self.epoch, self.born)
+
+    def at(self, place: Place) -> Standing:
+        """Return it with another place."""
+        return Standing(place, self.gtids, self.count, self.epoch, self.born)

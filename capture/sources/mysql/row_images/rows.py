@@ -7,6 +7,7 @@ Source: MySQL, ``libs/mysql/binlog/event/rows_event.h`` (``Rows_event``), ``sql/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capture.sources.mysql.row_images import compressed, forms
@@ -63,9 +64,14 @@ class RowEvent(NamedTuple):
     @property
     def complete(self) -> bool:
         """Whether every image has every column (``binlog_row_image = FULL``)."""
-        everything = (1 << self.width) - 1
-        both = int.from_bytes(self.present, "little") & int.from_bytes(self.present_after, "little")
-        return both & everything == everything
+        return _all_present(self.width, self.present, self.present_after)
+
+
+@lru_cache(1_000)
+def _all_present(width: int, present: bytes, present_after: bytes) -> bool:
+    everything = (1 << width) - 1
+    both = int.from_bytes(present, "little") & int.from_bytes(present_after, "little")
+    return both & everything == everything
 
 
 class Change(NamedTuple):
