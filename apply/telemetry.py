@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runtime import metrics
-from runtime.names import spell
 from schemas.columnar.block import operations
 
 if TYPE_CHECKING:
@@ -33,18 +32,18 @@ def planned_by_reference(table: TableSchema, events: int) -> None:
 
 def _by_reference(table: TableSchema, step: str, events: int) -> None:
     if events:
-        metrics.APPLY_REFERENCE_ROWS.labels(spell(table.namespace, table.name), step).inc(events)
+        metrics.series(metrics.APPLY_REFERENCE_ROWS, metrics.spelled(table.namespace, table.name), step).inc(events)
 
 
 def committed(table: str, batch: Batch, behind: int, seconds: float) -> None:
     """Count a batch of a table; ``behind`` are the events of its topic that are not applied."""
     metrics.APPLY_COMMITS.inc()
     metrics.APPLY_BATCH_SECONDS.observe(seconds)
-    metrics.APPLY_LAG_EVENTS.labels(table).set(max(0, behind))
+    metrics.series(metrics.APPLY_LAG_EVENTS, table).set(max(0, behind))
     if batch.committed_us is None:
         return
     metrics.APPLY_BATCH_EVENTS.observe(len(batch))
     for received in batch.received:
         for op, rows in operations(received.ops).items():
-            metrics.APPLY_ROWS.labels(table, op.value).inc(rows)
+            metrics.series(metrics.APPLY_ROWS, table, op.value).inc(rows)
     metrics.apply_reached(table, batch.committed_us)

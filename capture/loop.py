@@ -1,4 +1,8 @@
-"""The guarantee: read -> publish -> all acknowledged -> save the position -> confirm to the source, last."""
+"""The guarantee: read -> publish -> all acknowledged -> save the position -> confirm to the source, last.
+
+Nobody stands still for it: a save is begun when all that was handed over is acknowledged, and the source is told in the
+turn that finds the position durable. The brokers are waited for only when they take longer than until the next save.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +13,34 @@ from capture import observe
 from runtime.failpoints import hit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from capture.pace import Pace
     from capture.run import Run
 
-#: Wait for the stream while chunks are being read, in seconds: short, so that they are published as they come in.
+#: Wait for the stream while chunks are being read or a save is due, in seconds: short, so that both go on.
 _BUSY_WAIT_S = 0.01
 
 
 class Loop:
     """The turns of one run. Wherever one raises, nothing is lost: the next run begins at the saved position.
 
-    ``pace`` holds turns apart that bring little.
+    ``pace`` holds turns apart that bring little. ``began_at`` is when the last save began, by the clock ``now``.
     """
 
-    def __init__(self, run: Run, pace: Pace | None = None) -> None:
-        self._run, self._pace = run, pace
-        self._saved_at = 0.0
+    def __init__(self, run: Run, pace: Pace | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._run, self._pace, self._now = run, pace, now
+        self.began_at = 0.0
+        self._saving = False
         self._turned = False
 
     def turn(self) -> None:
-        """Read what the stream has, publish it and what the snapshots can add, and save when it is time."""
+        """Read what the stream has, publish it and what the snapshots can add, and go on with saving."""
         run, pace = self._run, self._pace
         if pace is not None:
             pace.wait()
-        batch = run.read(_BUSY_WAIT_S if run.engine.busy else run.settings.batch_wait_ms / 1000)
+        saves = self._look_after_saves()
+        batch = run.read(_BUSY_WAIT_S if saves or run.engine.busy else run.settings.batch_wait_ms / 1000)
         self._turned = True
         if pace is not None:
             pace.note(sum(map(len, batch.blocks)))
@@ -41,25 +49,50 @@ class Loop:
         if batch.between:
             run.publish(run.engine.advance())
             run.housekeep()
-        if run.dirty and time.monotonic() - self._saved_at >= run.settings.save_interval_ms / 1000:
-            self.save()
 
     def save(self) -> None:
         """Make everything read so far durable, then remember it, then let the source forget it."""
-        run, began_at = self._run, time.monotonic()
-        hit("capture.produced")
-        run.publisher.flush()
-        hit("capture.published")
-        resume = run.save()
-        hit("capture.saved")
-        hit("capture.before_confirm")
-        run.source.confirm(resume)
-        hit("capture.confirmed")
-        self._saved_at = time.monotonic()
-        observe.saved(self._saved_at - began_at)
+        if self._saving:
+            self._conclude()
+        self._begin()
+        self._conclude()
 
     def finish(self) -> None:
         """Save a last time, so that the next start publishes nothing again, and say that we stopped."""
         if self._turned:
             self.save()
             self._run.stopped()
+
+    def _look_after_saves(self) -> bool:
+        """Begin a save when it is time, or conclude the one under way; return whether either is still to come."""
+        run = self._run
+        interval_s, age_s = run.settings.save_interval_ms / 1000, self._now() - self.began_at
+        overdue = age_s >= 2 * interval_s
+        if self._saving:
+            if overdue or run.is_saved():
+                self._conclude()
+        elif self._turned and age_s >= interval_s and run.dirty:
+            if not overdue and not run.publisher.delivered():
+                return True
+            self._begin()
+        return self._saving
+
+    def _begin(self) -> None:
+        """Hand the position over, once all that it speaks of is acknowledged."""
+        run, self.began_at = self._run, self._now()
+        hit("capture.produced")
+        run.publisher.flush()
+        hit("capture.published")
+        run.save()
+        self._saving = True
+
+    def _conclude(self) -> None:
+        """Let the source forget what the position speaks of, once that is durable."""
+        run = self._run
+        resume = run.settle()
+        hit("capture.saved")
+        hit("capture.before_confirm")
+        run.source.confirm(resume)
+        hit("capture.confirmed")
+        self._saving = False
+        observe.saved(self._now() - self.began_at)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from runtime import kafka, positions
 from schemas.naming import positions_topic
@@ -20,11 +21,30 @@ if TYPE_CHECKING:
     from schemas.positions import Record
 
 #: Compaction may not take a record away while a late save of a replaced daemon could still void its successor.
-_COMPACTION_LAG_MS = 24 * 3600 * 1000
+_COMPACTION_LAG_MS: Final = 24 * 3600 * 1000
+#: The brokers acknowledge within this time, in seconds, or the save has failed.
+_PATIENCE_S: Final = 60
 
 
 class SaveFailed(Exception):
     """A record could not be made durable; the run must rewind."""
+
+
+@dataclass(slots=True)
+class _Save:
+    """Records on their way: how many are not acknowledged, the last one's offset, why one failed."""
+
+    left: int = 0
+    offset: int = -1
+    failure: str | None = None
+
+    def delivered(self, error: object, message: Message) -> None:
+        """Take note of the brokers' word on one of them."""
+        self.left -= 1
+        if error is not None:
+            self.failure = self.failure or str(error)
+        else:
+            self.offset = max(self.offset, int(message.offset() or 0))
 
 
 class PositionsWriter:
@@ -36,6 +56,8 @@ class PositionsWriter:
         self._producer = kafka.producer(config)
         self._memory: dict[str, Any] | None = None
         self._memories = 0
+        self._under_way = _Save()
+        self._replaced: list[bytes] = []
         self.run = 0
 
     def standing(self) -> Positions:
@@ -55,13 +77,15 @@ class PositionsWriter:
         standing = standing.succeeded_by(self.run)
         if standing.stream is not None:
             self.save(standing.tables.values(), standing.stream)
+            self.settle()
         else:
             self._append(standing.tables.values())
         self._clean(stale)
+        self._producer.flush(_PATIENCE_S)
         return standing
 
     def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None:
-        """Make the records durable, the stream's last; raises SaveFailed.
+        """Hand the records over, the stream's last; the save before must be settled.
 
         What the source remembers goes with them only when it is not what was saved the last time.
         """
@@ -69,10 +93,26 @@ class PositionsWriter:
         is_new = content is not None and content != self._memory
         number = self._memories + is_new
         stream, memory = apart(stream, number)
-        self._append([*tables, *([memory] if is_new and memory is not None else []), stream])
+        self._hand_over([*tables, *([memory] if is_new and memory is not None else []), stream])
         if is_new and self._memories:
-            self._clean([encode(MemoryRecord(self.run, self._memories, {}))[0]])
+            self._replaced.append(encode(MemoryRecord(self.run, self._memories, {}))[0])
         self._memory, self._memories = content, number
+
+    def is_saved(self) -> bool:
+        """Whether all records handed over are durable; raises SaveFailed when one will not be."""
+        self._producer.poll(0)
+        self._check()
+        return self._under_way.left == 0
+
+    def settle(self) -> None:
+        """Return once all records handed over are durable; raises SaveFailed."""
+        if self._under_way.left:
+            self._producer.flush(_PATIENCE_S)
+        self._check()
+        if self._under_way.left:
+            self._fail(f"the brokers did not acknowledge within {_PATIENCE_S} s")
+        self._clean(self._replaced)
+        self._replaced = []
 
     def close(self) -> None:
         """Let go of the producer; everything saved is durable already."""
@@ -89,28 +129,28 @@ class PositionsWriter:
 
     def _append(self, records: Iterable[Record]) -> int:
         """Append records and wait until all are durable; return the last one's offset."""
-        failures: list[str] = []
-        offsets: list[int] = []
+        self._hand_over(records)
+        self.settle()
+        return self._under_way.offset
 
-        def delivered(error: object, message: Message) -> None:
-            if error is not None:
-                failures.append(str(error))
-            else:
-                offsets.append(int(message.offset() or 0))
-
+    def _hand_over(self, records: Iterable[Record]) -> None:
+        self._under_way = save = _Save()
         for record in records:
             key, value = encode(record)
-            self._producer.produce(self._topic, value, key, partition=0, on_delivery=delivered)
-        left = self._producer.flush(60)
-        if failures or left:
-            self._producer.purge()
-            raise SaveFailed(failures[0] if failures else "the brokers did not acknowledge within 60 s")
-        return max(offsets, default=-1)
+            save.left += 1
+            self._producer.produce(self._topic, value, key, partition=0, on_delivery=save.delivered)
+
+    def _check(self) -> None:
+        if self._under_way.failure is not None:
+            self._fail(self._under_way.failure)
+
+    def _fail(self, reason: str) -> NoReturn:
+        self._producer.purge()
+        raise SaveFailed(reason)
 
     def _clean(self, keys: list[bytes]) -> None:
         for key in dict.fromkeys(keys):
             self._producer.produce(self._topic, None, key, partition=0)
-        self._producer.flush(60)
 
     def _ensure_topic(self) -> None:
         settings = {

@@ -101,6 +101,12 @@ class Publisher:
         metrics.capture_published(block, by_reference)
         self._check()
 
+    def delivered(self) -> bool:
+        """Whether every message handed over is acknowledged; raises DeliveryFailed when one will not be."""
+        self._producer.poll(0)
+        self._check()
+        return len(self._producer) == 0
+
     def flush(self) -> None:
         """Return once every message handed over is acknowledged; raises DeliveryFailed when one is not."""
         while self._producer.flush(_BREATH_S):

@@ -50,7 +50,13 @@ class Remembers(Protocol):
         """Begin a new run and return what it takes over."""
 
     def save(self, tables: Iterable[TableRecord], stream: StreamRecord) -> None:
-        """Make records durable, the stream's last; raises SaveFailed."""
+        """Hand records over, the stream's last; one save at a time."""
+
+    def is_saved(self) -> bool:
+        """Whether all that was handed over is durable; raises SaveFailed."""
+
+    def settle(self) -> None:
+        """Return once it is; raises SaveFailed."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -71,8 +77,11 @@ class Publishes(Protocol):
     def publish(self, topic: str, block: AnyBlock) -> None:
         """Hand a block over, to be delivered in order; raises DeliveryFailed."""
 
+    def delivered(self) -> bool:
+        """Whether everything handed over is acknowledged; raises DeliveryFailed."""
+
     def flush(self) -> None:
-        """Return once everything handed over is acknowledged; raises DeliveryFailed."""
+        """Return once it is; raises DeliveryFailed."""
 
     def close(self) -> None:
         """Throw away what is not delivered."""
@@ -114,6 +123,7 @@ class Run:
         self._control: Requests | None = None
         self._resume: Resume | None = None
         self._dirty = True
+        self._saving: tuple[Resume, list[tuple[TableState, TableRecord]]] | None = None
         self._discovered_at = 0.0
 
     def begin(self) -> None:
@@ -202,18 +212,28 @@ class Run:
         """Whether anything is worth a save."""
         return self._dirty or any(not state.saved for state in self.engine.tables.values())
 
-    def save(self) -> Resume:
-        """Save what is acknowledged; return the resume point that the source may now be told."""
+    def save(self) -> None:
+        """Hand over the position of all that was read, which must be acknowledged; :meth:`settle` must follow."""
         assert self._resume is not None, "a save follows a read"
         hit("capture.before_save")
-        unsaved = self.engine.unsaved()
-        records = [state.record for state in unsaved]
-        self._positions.save(records, self._stream("running"))
-        for state in unsaved:
-            state.saved = True
+        records = [(state, state.record) for state in self.engine.unsaved()]
+        self._positions.save([record for _, record in records], self._stream("running"))
+        self._saving = self._resume, records
         self._dirty = False
-        observe.tables(records)
-        return self._resume
+
+    def is_saved(self) -> bool:
+        """Whether the position that was handed over is durable."""
+        return self._positions.is_saved()
+
+    def settle(self) -> Resume:
+        """Wait until it is; return the resume point that the source may now be told."""
+        assert self._saving is not None, "a save was begun"
+        self._positions.settle()
+        (resume, records), self._saving = self._saving, None
+        for state, record in records:
+            state.saved = state.saved or state.record is record  # it may have changed since
+        observe.tables([record for _, record in records])
+        return resume
 
     def housekeep(self) -> None:
         """Obey the control topic, and look at the catalog when it is time."""
@@ -272,6 +292,7 @@ class Run:
     def stopped(self) -> None:
         """Say in the positions topic that this daemon ended in good order."""
         self._positions.save([], self._stream("stopped"))
+        self._positions.settle()
 
     def close(self) -> None:
         """Let go of everything; what is not acknowledged is thrown away."""

@@ -6,6 +6,7 @@ A row is whatever its source makes of it (its bytes on the wire, say); what it s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
@@ -59,6 +60,21 @@ class Run(Generic[Version, Row]):
         last[np.array(self.begins[1:], np.int64) - 1] = True
         last[-1] = self.ended
         return last
+
+    def lists(self) -> tuple[list[int], list[int], list[bool]]:
+        """Return what ``tx``, ``ordinals`` and ``last`` do, as lists: for few rows several times as fast."""
+        tx: list[int] = []
+        ordinals: list[int] = []
+        last: list[bool] = []
+        ordinal = self.first
+        for i, (begin, end) in enumerate(pairwise([*self.begins, len(self.rows)])):
+            count = end - begin
+            tx += [i] * count
+            ordinals += range(ordinal, ordinal + 2 * count, 2)
+            last += [False] * (count - 1) + [True]
+            ordinal = 0
+        last[-1] = self.ended
+        return tx, ordinals, last
 
     def hold_back(self) -> Run[Version, Row]:
         """Take out the last row and return it as a run of its own, which goes on."""

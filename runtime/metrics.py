@@ -6,7 +6,8 @@ Labels hold names (tables, operations, error classes), never values of rows.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # A second series for every counter, saying when the process made it, helps nobody.
 disable_created_metrics()  # type: ignore[no-untyped-call] # untyped in the library
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ROWS: Final = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000)
@@ -81,6 +84,16 @@ APPLY_TABLE_STATE = Gauge("ferryman_apply_table_state", "1 for the state that a 
 APPLY_ERRORS = Counter("ferryman_apply_errors", "Errors by class", ["error"])
 
 
+@cache
+def series(metric: M, *labels: str) -> M:
+    """Return a metric's series: the library takes longer to find it than to count. They are as many as it keeps."""
+    return metric.labels(*labels)
+
+
+#: Names spelled for labels, again and again.
+spelled: Final = cache(spell)
+
+
 def capture_read(committed_us: int) -> None:
     """Note the commit time of the newest source transaction that was read, in microseconds since 1970."""
     CAPTURE_LAG_SECONDS.set(_age(committed_us))
@@ -93,22 +106,22 @@ def capture_caught_up() -> None:
 
 def capture_published(block: AnyBlock, by_reference: int) -> None:
     """Count a block's rows by table and operation, and those that did not go by column."""
-    table = spell(block.table.namespace, block.table.name)
+    table = spelled(block.table.namespace, block.table.name)
     for op, rows in operations(block.ops).items():
-        CAPTURE_ROWS.labels(table, op.value).inc(rows)
-    CAPTURE_REFERENCE_ROWS.labels(table).inc(by_reference)
+        series(CAPTURE_ROWS, table, op.value).inc(rows)
+    series(CAPTURE_REFERENCE_ROWS, table).inc(by_reference)
     CAPTURE_BATCH_ROWS.observe(len(block))
 
 
 def apply_reached(table: str, committed_us: int) -> None:
     """Note the source commit time of a table's newest applied event, in microseconds since 1970."""
-    APPLY_LAG_SECONDS.labels(table).set(_age(committed_us))
+    series(APPLY_LAG_SECONDS, table).set(_age(committed_us))
 
 
 def table_state(gauge: Gauge, table: str, state: str, states: Iterable[str]) -> None:
     """Set a table's one state to 1 and its other ``states`` to 0."""
     for one in states:
-        gauge.labels(table, one).set(one == state)
+        series(gauge, table, one).set(one == state)
 
 
 def _age(committed_us: int) -> float:

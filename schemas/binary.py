@@ -89,6 +89,10 @@ def write_long(number: int) -> bytes:
     zigzag = number << 1 if number >= 0 else ~(number << 1)
     if zigzag < 0x80:
         return _ONE_BYTE[zigzag]
+    if zigzag < 0x4000:
+        return bytes((zigzag & 0x7F | 0x80, zigzag >> 7))
+    if zigzag < 0x20_0000:
+        return bytes((zigzag & 0x7F | 0x80, zigzag >> 7 & 0x7F | 0x80, zigzag >> 14))
     if zigzag >> 64:
         raise OverflowError("an integer beyond 64 bits")
     out = bytearray()

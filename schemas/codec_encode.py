@@ -7,19 +7,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.avro import column_branch, envelope_schema, field_names, row_fields
-from schemas.binary import MISFIT, write_bytes, write_long, write_string, writer, writers
+from schemas.binary import MISFIT, write_long, write_string, writer, writers
 from schemas.block import UNSENT, Op
 from schemas.errors import ContractError
 from schemas.key_encode import KeyEncoder
-from schemas.order import OrderKey
-from schemas.source_block import source_schema, source_values
+from schemas.order import ORDER_KEY_BYTES, pack
+from schemas.source_block import SourceWriter
 from schemas.values import Verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from schemas.binary import Writer
-    from schemas.block import Block, Origin, Row, Transaction
+    from schemas.block import Block, Row
     from schemas.key_encode import Register
     from schemas.table import TableSchema
 
@@ -74,9 +74,8 @@ class BlockEncoder:
     ) -> None:
         envelope = envelope_schema(table, topic)
         self._table = table
-        self._prefix = prefix
         self._now_us = now_us
-        self._source = writer(source_schema(table.connector))
+        self._source = SourceWriter(table, prefix)
         self._rows = _RowEncoder(table, envelope, converters)
         self._frame = register(f"{topic}-value", envelope)
         self._keys = KeyEncoder(table, topic, converters, register)
@@ -85,18 +84,19 @@ class BlockEncoder:
         """Return the messages of a block, in order; raises ContractError for a value that its column cannot hold."""
         if block.table != self._table:
             raise ContractError(f"a block of another version of {self._table.name!r} than its encoder's")
-        sources = [self._source_bytes(transaction, block.origin) for transaction in block.transactions]
+        sources = [self._source.write(transaction, block.origin) for transaction in block.transactions]
         now = self._now_us()
         clock = _BRANCH_1 + write_long(now // 1_000) + _BRANCH_1 + write_long(now)
+        stamps = [_Stamp(source, clock) for source in sources]
         messages: list[Message] = []
-        for i in range(len(block)):
-            self._row(block, i, _Stamp(sources[block.tx[i]], clock), messages)
+        for i, transaction in enumerate(block.tx):
+            self._row(block, i, stamps[transaction], messages)
         return messages
 
     def _row(self, block: Block, i: int, stamp: _Stamp, out: list[Message]) -> None:
         """Add the messages of row i: one, two for a delete of a keyed table, three for a key change."""
         op, before, after, last = block.ops[i], block.before[i], block.after[i], block.last[i]
-        order = OrderKey(block.incarnation, block.transactions[block.tx[i]].position, block.run, block.ordinals[i])
+        order = pack(block.incarnation, block.transactions[block.tx[i]].position, block.run, block.ordinals[i])
         old = self._rows.image(before)
         if op is Op.TRUNCATE:
             out.append(Message(None, self._value(op, old, _NO_IMAGE, stamp, _tail(order, last)), []))
@@ -106,12 +106,12 @@ class BlockEncoder:
             if key is not None:
                 out.append(Message(key, None, []))
         elif block.key_change[i]:
-            out += self._key_change(block, i, old, stamp, order)
+            out += self._key_change(block, i, old, stamp)
         else:
             key = self._keys.encode(after, before)
             out.append(Message(key, self._value(op, old, self._rows.image(after), stamp, _tail(order, last)), []))
 
-    def _key_change(self, block: Block, i: int, old: _Image, stamp: _Stamp, order: OrderKey) -> list[Message]:
+    def _key_change(self, block: Block, i: int, old: _Image, stamp: _Stamp) -> list[Message]:
         """Return a key change as Debezium shows it: delete, tombstone, create, joined by headers.
 
         The create carries the old row too, so that apply can move the row instead of writing it anew: what the
@@ -121,9 +121,10 @@ class BlockEncoder:
         new_key = self._keys.encode(block.after[i], block.before[i])
         if old_key is None or new_key is None:
             raise ContractError(f"a key change in {self._table.name!r}, which has no key")
+        place = block.incarnation, block.transactions[block.tx[i]].position, block.run
+        order = pack(*place, block.ordinals[i])
         delete = self._value(Op.DELETE, old, _NO_IMAGE, stamp, _tail(order, last=False, key_change=True))
-        create_order = order._replace(ordinal=order.ordinal + 1)
-        tail = _tail(create_order, block.last[i], key_change=True)
+        tail = _tail(pack(*place, block.ordinals[i] + 1), block.last[i], key_change=True)
         create = self._value(Op.CREATE, old, self._rows.image(block.after[i]), stamp, tail)
         return [
             Message(old_key, delete, [(NEW_KEY_HEADER, new_key)]),
@@ -140,9 +141,6 @@ class BlockEncoder:
             )
         )  # fmt: skip
 
-    def _source_bytes(self, transaction: Transaction, origin: Origin) -> bytes:
-        return self._source(source_values(self._table, self._prefix, transaction, origin))
-
 
 class _Stamp(NamedTuple):
     """What the rows of a transaction in one block share, encoded: the source block, ts_ms with ts_us."""
@@ -151,12 +149,14 @@ class _Stamp(NamedTuple):
     clock: bytes
 
 
+#: What stands before the bytes of an order key.
+_ORDER: Final = _BRANCH_1 + write_long(ORDER_KEY_BYTES)
 _OPS: Final = {op: write_string(op.value) for op in Op}
 
 
-def _tail(order: OrderKey, last: bool, key_change: bool = False) -> bytes:  # noqa: FBT001, FBT002 - the fields' own names
+def _tail(order: bytes, last: bool, key_change: bool = False) -> bytes:  # noqa: FBT001, FBT002 - the fields' own names
     """Return order, last and key_change (null where it is false)."""
-    return _BRANCH_1 + write_bytes(order.pack()) + (_TRUE if last else _FALSE) + (_TRUE if key_change else _NULL)
+    return b"".join((_ORDER, order, _TRUE if last else _FALSE, _TRUE if key_change else _NULL))
 
 
 class _RowEncoder:

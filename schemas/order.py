@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 _LAYOUT = struct.Struct(">IQQQ")
 
 #: Bytes of every order key: 4 incarnation, 8 position, 8 run, 8 ordinal, all big-endian.
 ORDER_KEY_BYTES = _LAYOUT.size
+
+
+#: Packs the parts of an order key, as :meth:`OrderKey.pack` does.
+pack: Final = _LAYOUT.pack
 
 
 class OrderKey(NamedTuple):

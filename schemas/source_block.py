@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from schemas.binary import writer
+from schemas.block import Transaction
 from schemas.errors import ContractError
 
 if TYPE_CHECKING:
-    from schemas.block import Origin, Transaction
+    from schemas.binary import Writer
+    from schemas.block import Origin
     from schemas.table import TableSchema
 
 #: What ``source.version`` says: the version of this contract.
@@ -112,22 +115,62 @@ def source_schema(connector: str) -> dict[str, Any]:
 
 def source_values(table: TableSchema, prefix: str, transaction: Transaction, origin: Origin) -> dict[str, object]:
     """Return what the ``source`` block of a transaction's rows says, by field name; the writer takes what it needs."""
-    microseconds = transaction.committed_us
-    return {
+    shared = {
         "version": SOURCE_VERSION,
         "connector": table.connector,
         "name": prefix,
-        "ts_ms": microseconds // 1_000,
         "snapshot": origin.value,
         "db": table.database,
-        "ts_us": microseconds,
-        "ts_ns": _int64(microseconds * 1_000),
         "schema": table.namespace,
         "table": table.name,
-        "txId": _int64(int(transaction.id)) if _is_number(transaction.id) else None,
-        "lsn": _int64(transaction.position),
-        **_binlog(transaction.id),
     }
+    return shared | _of_transaction(table.connector, transaction)
+
+
+class SourceWriter:
+    """Writes the ``source`` blocks of a table's transactions: what all of one origin share is written once."""
+
+    def __init__(self, table: TableSchema, prefix: str) -> None:
+        self._table, self._prefix = table, prefix
+        self._fields = [(field["name"], writer(field["type"])) for field in source_schema(table.connector)["fields"]]
+        self._of_origin: dict[Origin, tuple[list[tuple[bytes, str, Writer]], bytes]] = {}
+
+    def write(self, transaction: Transaction, origin: Origin) -> bytes:
+        """Return a ``source`` block in Avro bytes; raises one of schemas.binary.MISFIT for what is none."""
+        pieces, end = self._of_origin.get(origin) or self._pieces(origin)
+        values = _of_transaction(self._table.connector, transaction)
+        written = [shared + write(values[name]) for shared, name, write in pieces]
+        return b"".join([*written, end])
+
+    def _pieces(self, origin: Origin) -> tuple[list[tuple[bytes, str, Writer]], bytes]:
+        """Return the fields that a transaction has for itself, each with the bytes before it, and the rest's bytes."""
+        nothing = Transaction(0, 0, "")
+        values = source_values(self._table, self._prefix, nothing, origin)
+        own = _of_transaction(self._table.connector, nothing)
+        pieces: list[tuple[bytes, str, Writer]] = []
+        shared = b""
+        for name, write in self._fields:
+            if name in own:
+                pieces.append((shared, name, write))
+                shared = b""
+            else:
+                shared += write(values.get(name))
+        self._of_origin[origin] = pieces, shared
+        return pieces, shared
+
+
+def _of_transaction(connector: str, transaction: Transaction) -> dict[str, object]:
+    """Return what the rows of a transaction say of it."""
+    microseconds = transaction.committed_us
+    times: dict[str, object] = {
+        "ts_ms": microseconds // 1_000,
+        "ts_us": microseconds,
+        "ts_ns": _int64(microseconds * 1_000),
+    }
+    if connector != "postgresql":
+        return times | _binlog(transaction.id)
+    number = _int64(int(transaction.id)) if _is_number(transaction.id) else None
+    return times | {"txId": number, "lsn": _int64(transaction.position)}
 
 
 def _binlog(id_: str) -> dict[str, object]:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.avro import envelope_schema, key_schema
-from schemas.binary import writer
 from schemas.block import Op
 from schemas.codec_encode import BlockEncoder
 from schemas.columnar.arrays import Ints, Mask, Unserved, concatenate, join, nulls_of, take_or_null
@@ -22,7 +21,7 @@ from schemas.columnar.envelope import Stamps
 from schemas.columnar.images import Image, ImageWriter, Pieces
 from schemas.columnar.messages import FewMessages, Messages
 from schemas.errors import ContractError
-from schemas.source_block import source_schema, source_values
+from schemas.source_block import SourceWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,14 +72,14 @@ class ColumnEncoder:
     ) -> None:
         self.reference_rows = 0
         self.fewest = FEWEST
-        self._table, self._prefix, self._clock = table, prefix, now_us
+        self._table, self._clock = table, now_us
         self._now_us = 0
         self._reference = BlockEncoder(table, topic, prefix, converters, register, lambda: self._now_us)
         envelope, key = envelope_schema(table, topic), key_schema(table, topic)
         self._frame = register(f"{topic}-value", envelope)
         self._key_frame = b"" if key is None else register(f"{topic}-key", key)
         self._images = ImageWriter(table, envelope, converters, kernels)
-        self._source = writer(source_schema(table.connector))
+        self._source = SourceWriter(table, prefix)
 
     def encode(self, block: AnyBlock) -> AnyMessages:
         """Return the messages of a block, in order; raises ContractError for a value that its column cannot hold."""
@@ -96,7 +95,8 @@ class ColumnEncoder:
         return FewMessages(self._reference.encode(rows_of(block)))
 
     def _columnar(self, block: ColumnBlock) -> Messages:
-        stamps = Stamps(block, [self._source_bytes(block, i) for i in range(len(block.transactions))], self._now_us)
+        sources = [self._source.write(transaction, block.origin) for transaction in block.transactions]
+        stamps = Stamps(block, sources, self._now_us)
         parts = [self._part(block, part, stamps) for part in block.parts]
         odd = np.ones(len(block), np.bool_)  # a row without images is in no part
         for part in parts:
@@ -162,9 +162,6 @@ class ColumnEncoder:
     def _odd(self, block: ColumnBlock, indexes: Ints) -> Messages:
         self.reference_rows += len(indexes)
         return Messages.of(self._reference.encode(block.take(indexes).to_block()) if len(indexes) else [])
-
-    def _source_bytes(self, block: ColumnBlock, transaction: int) -> bytes:
-        return self._source(source_values(self._table, self._prefix, block.transactions[transaction], block.origin))
 
 
 def _row(image: Image | None) -> Pieces:

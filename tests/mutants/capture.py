@@ -54,6 +54,23 @@ CAPTURE: Final = (
         "a save does not wait for acknowledgements", "capture/loop.py", "run.publisher.flush()", "pass", _HISTORIES, 8
     ),
     Mutant(
+        "the source is told as soon as the position is handed over",
+        "capture/loop.py",
+        "            if overdue or run.is_saved():\n",
+        "            if True:\n",
+        "tests/unit/capture/test_loop.py::"
+        "test_a_save_begins_once_all_is_acknowledged_and_the_source_hears_of_it_once_it_is_durable",
+        17,
+    ),
+    Mutant(
+        "a table that changed since its record was handed over counts as saved",
+        "capture/run.py",
+        "state.saved = state.saved or state.record is record",
+        "state.saved = True",
+        "tests/unit/capture/test_run.py::test_a_table_that_changed_since_its_record_was_handed_over_is_saved_once_more",
+        10,
+    ),
+    Mutant(
         "a message that timed out is passed over",
         "capture/publisher.py",
         "if self._failure is not None:\n            raise",

@@ -33,8 +33,8 @@ SCHEMAS: Final = (
     Mutant(
         "both halves of a key change have one ordinal",
         "schemas/codec_encode.py",
-        "ordinal=order.ordinal + 1",
-        "ordinal=order.ordinal",
+        "block.ordinals[i] + 1)",
+        "block.ordinals[i])",
         f"{_CODEC}test_a_key_change_is_a_delete_a_tombstone_and_a_create_joined_by_headers",
         15,
     ),

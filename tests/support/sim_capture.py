@@ -33,16 +33,20 @@ EVENTS = ["db", "worker", "target", "late", "command"]
 
 
 class Settings:
-    """What the loop is told; whether it is time to save is for chance to say."""
+    """What the loop is told; whether it is time to save, or high time, is for chance to say."""
 
     batch_rows, batch_wait_ms = 100, 0
+    loop: Loop
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     @property
     def save_interval_ms(self) -> float:
-        return 0 if self._world.quiet or self._world.rng.random() < 0.3 else float("inf")
+        chance = self._world.rng.random()
+        if self._world.quiet or chance < 0.2:
+            return 0
+        return (self._world.ticks - self.loop.began_at) * 1000 if chance < 0.5 else float("inf")
 
 
 class World:
@@ -69,6 +73,7 @@ class World:
         self.confirmed = 0
         self.silence = 0  # topics that were made since the source last heard of us
         self._standing, self._folded = Positions(), 0
+        self.ticks = 0.0
         self.quiet = False
         self.busy = False
         self.pool: SimPool | None = None
@@ -83,17 +88,10 @@ class World:
 
     def _live(self, turns: int) -> int:
         """One daemon, until it dies or its turns are over."""
-        source = SimSource(self)
-        self.pool = SimPool(self, source)
-        parts = Parts(source, SimPublisher(self), SimPositions(self), self.pool, lambda o: SimControl(self, o))
-        settings = Settings(self)
-        config = SimpleNamespace(discover_seconds=0.0)
-        pipeline = SimpleNamespace(pipeline="sim", capture=settings, source=config)
-        run = Run(pipeline, parts, Path("/tmp"))
-        done = 1
+        run, done = self.new_run(), 1
         try:
             run.begin()
-            loop = Loop(run)
+            run.settings.loop = loop = Loop(run, now=self._tick)
             while done < turns:
                 loop.turn()
                 done += 1
@@ -104,6 +102,18 @@ class World:
             run.close()
             self.busy = False
         return done
+
+    def _tick(self) -> float:
+        self.ticks += 1
+        return self.ticks
+
+    def new_run(self) -> Run:
+        source = SimSource(self)
+        self.pool = SimPool(self, source)
+        parts = Parts(source, SimPublisher(self), SimPositions(self), self.pool, lambda o: SimControl(self, o))
+        config = SimpleNamespace(discover_seconds=0.0)
+        pipeline = SimpleNamespace(pipeline="sim", capture=Settings(self), source=config)
+        return Run(pipeline, parts, Path("/tmp"))
 
     def go_on(self) -> None:
         """Let everything else happen for a while; perhaps the daemon dies."""

@@ -265,6 +265,11 @@ class SimPublisher:
         self.world.go_on()
         self._arrive(everything=self.world.rng.random() < 0.3)
 
+    def delivered(self) -> bool:
+        self.world.go_on()
+        self._arrive(everything=self.world.rng.random() < 0.5)
+        return not any(self.queues.values())
+
     def flush(self) -> None:
         self.world.go_on()
         if self.world.rng.random() < self.world.rewinds:
@@ -292,6 +297,7 @@ class SimPositions:
     def __init__(self, world: World) -> None:
         self.world = world
         self.run = 0
+        self.under_way: list[tuple[bytes, bytes]] = []
 
     def standing(self) -> Positions:
         return self.world.positions()
@@ -304,17 +310,28 @@ class SimPositions:
         return standing
 
     def save(self, tables, stream) -> None:
-        records = [encode(record) for record in [*tables, stream]]
-        try:
-            self.world.go_on()
-        except Killed:
-            if self.world.rng.random() < 0.5:
-                self.world.late_saves.append(records)
-            raise
-        self.world.records += records
+        assert not self.under_way, "one save at a time"
+        self.under_way = [encode(record) for record in [*tables, stream]]
+        self.world.go_on()
+
+    def is_saved(self) -> bool:
+        self.world.go_on()
+        if self.world.rng.random() < 0.5:
+            self._arrive(len(self.under_way))
+        return not self.under_way
+
+    def settle(self) -> None:
+        self.world.go_on()
+        self._arrive(len(self.under_way))
+
+    def _arrive(self, count: int) -> None:
+        self.world.records += self.under_way[:count]
+        del self.under_way[:count]
 
     def close(self) -> None:
-        pass
+        """What is under way arrives late, or not at all."""
+        if self.under_way and self.world.rng.random() < 0.5:
+            self.world.late_saves.append(self.under_way)
 
 
 class SimControl:

@@ -104,10 +104,11 @@ def change(table: Reading, message: bytes) -> Change:
 def _by_row(run: Run[Reading, bytes | Change]) -> Block:
     table = run.version
     changes = [change(table, row) if isinstance(row, bytes) else row for row in run.rows]
+    tx, ordinals, last = run.lists()
     return Block(
         table.schema, run.transactions,
-        ops=[c.op for c in changes], tx=run.tx().tolist(), ordinals=run.ordinals().tolist(),
-        before=[c.before for c in changes], after=[c.after for c in changes], last=run.last().tolist(),
+        ops=[c.op for c in changes], tx=tx, ordinals=ordinals,
+        before=[c.before for c in changes], after=[c.after for c in changes], last=last,
         key_change=[_key_changed(table.schema, c) for c in changes],
     )  # fmt: skip
 

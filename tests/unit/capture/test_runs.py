@@ -59,3 +59,4 @@ def collect(blocks: BlockBuilder, runs: RunBuilder, expected: dict, found: dict)
         found[run.version.name] += zip(
             [run.version] * len(run), run.rows, transactions, run.ordinals().tolist(), run.last().tolist(), strict=True
         )
+        assert run.lists() == (run.tx().tolist(), run.ordinals().tolist(), run.last().tolist())
