@@ -51,9 +51,10 @@ class Numbering:
     def columns(self, schema: TableSchema, images: Columns) -> ColumnBlock:
         """Return rows of a chunk, as a worker read them, as a block of this run."""
         n = len(images)
+        ordinals = self._next(n)
         return ColumnBlock(
             schema, [self._here()], np.full(n, ord(Op.READ.value), np.uint8), np.zeros(n, np.int64),
-            np.array(self._ordinals(n), np.int64), np.ones(n, np.bool_), np.zeros(n, np.bool_),
+            np.arange(ordinals.start, ordinals.stop, ordinals.step), np.ones(n, np.bool_), np.zeros(n, np.bool_),
             [Part(np.arange(n), None, images)], self.incarnation, self.run, Origin.CHUNK,
         )  # fmt: skip
 
@@ -73,7 +74,10 @@ class Numbering:
         return Transaction(self.at.position, time.time_ns() // 1_000, "")
 
     def _ordinals(self, n: int) -> list[int]:
+        return list(self._next(n))
+
+    def _next(self, n: int) -> range:
         """Return the next n ordinals: they run on over all chunks, tables and truncates of a run (rule 14)."""
         first = self._ordinal
         self._ordinal += 2 * n
-        return list(range(first, self._ordinal, 2))
+        return range(first, self._ordinal, 2)
