@@ -234,12 +234,13 @@ class TopicConsumer:
 
 
 def _by_partition(messages: list[Message]) -> dict[PartitionId, list[Message]]:
-    # Plain tuples: to make a named one of each message would cost more than all else that is done with it here.
-    places = list(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True))
+    if not messages:
+        return {}
+    # All at once, and plain tuples: whatever is made of each message would cost more than all else done with it here.
+    topics, numbers = list(map(Message.topic, messages)), list(map(Message.partition, messages))
+    if topics.count(topics[0]) == numbers.count(numbers[0]) == len(messages):
+        return {PartitionId(topics[0] or "", numbers[0] or 0): messages}
     found: dict[Any, list[Message]] = {}
-    if places and places.count(places[0]) == len(places):
-        found[places[0]] = messages
-    else:
-        for place, message in zip(places, messages, strict=True):
-            found.setdefault(place, []).append(message)
+    for place, message in zip(zip(topics, numbers, strict=True), messages, strict=True):
+        found.setdefault(place, []).append(message)
     return {PartitionId(*place): own for place, own in found.items()}

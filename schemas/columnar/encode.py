@@ -113,10 +113,12 @@ class ColumnEncoder:
         """Write the rows that have the same images. A delete has the old one alone, everything else the new one."""
         old = None if part.before is None else self._images.write(part.before)
         new = None if part.after is None else self._images.write(part.after)
-        values = join([
-            self._frame, *_row(old), *_row(new), *stamps.write(part.places),
-            _unavailable(new), _unavailable(old), _NO_VERBATIM,
-        ])  # fmt: skip
+        lists = [_unavailable(new), _unavailable(old), _NO_VERBATIM]
+        if all(isinstance(piece, bytes) for piece in lists):
+            stamped = stamps.write(part.places, b"".join(lists))
+        else:
+            stamped = [*stamps.write(part.places), *lists]
+        values = join([self._frame, *_row(old), *_row(new), *stamped])
         ops = block.ops[part.places]
         odd = (ops == _TRUNCATE) | ((ops == _DELETE) != (new is None))
         for image in (old, new):

@@ -30,18 +30,21 @@ class Stamps:
         self._clock = _BRANCH_1 + write_long(now_us // 1_000) + _BRANCH_1 + write_long(now_us)
         self._positions = np.array([transaction.position for transaction in block.transactions], np.uint64)
 
-    def write(self, places: Ints) -> Pieces:
-        """Return the pieces of the rows at these places: from the source block up to ``key_change``, which is null."""
+    def write(self, places: Ints, end: bytes = b"") -> Pieces:
+        """Return the pieces of the rows at these places: from the source block up to ``key_change``, which is null.
+
+        ``end`` follows in all of them: within the last piece it costs less than as one of its own.
+        """
         tx = self._block.tx[places]
         if len(self._sources) == 1:
-            return [self._sources[0], fixed(self._tail(places, tx))]
-        return [take(constants(self._sources), tx), fixed(self._tail(places, tx))]
+            return [self._sources[0], fixed(self._tail(places, tx, end))]
+        return [take(constants(self._sources), tx), fixed(self._tail(places, tx, end))]
 
-    def _tail(self, places: Ints, tx: Ints) -> Bytes:
-        """Return everything of one width: transaction (null), op, ts_ms, ts_us, order, last, key_change (null)."""
+    def _tail(self, places: Ints, tx: Ints, end: bytes) -> Bytes:
+        """Return everything of one width: transaction (null), op, ts_ms, ts_us, order, last, key_change (null), end."""
         block = self._block
         before = _NULL + write_string("?") + self._clock + _BRANCH_1 + write_long(ORDER_KEY_BYTES)
-        row = np.frombuffer(before + bytes(ORDER_KEY_BYTES) + _BRANCH_1 + b"?" + _NULL, np.uint8)
+        row = np.frombuffer(before + bytes(ORDER_KEY_BYTES) + _BRANCH_1 + b"?" + _NULL + end, np.uint8)
         tail = np.empty((len(places), len(row)), np.uint8)
         tail[:] = row
         tail[:, 2] = block.ops[places]
@@ -49,7 +52,7 @@ class Stamps:
         tail[:, at : at + ORDER_KEY_BYTES] = order_keys(
             block.incarnation, self._positions[tx], block.run, block.ordinals[places]
         )
-        tail[:, -2] = block.last[places]
+        tail[:, at + ORDER_KEY_BYTES + 1] = block.last[places]
         return tail
 
 

@@ -12,12 +12,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from schemas.binary import write_long
-from schemas.columnar.arrays import Bytes, Ints, Mask, constants, fixed, lengths_of, nulls_of, ragged, take
+from schemas.columnar.arrays import Bytes, Ints, Mask, constants, fixed, gather, lengths_of, nulls_of, ragged, take
 from schemas.columnar.typed import Booleans, Decimals, Floats, Longs, Texts, Typed, Written
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
+    Words = npt.NDArray[np.uint64]
+
+#: Bytes of a word, in which integers are put together.
+_WORD: Final = 8
+#: How 56 bits are spread over eight bytes, seven in each: the lower half of 56, 28 and 14 bits stays, the higher moves.
+_SPREADS: Final = tuple(
+    (np.uint64(low), np.uint64(high), np.uint64(shift))
+    for low, high, shift in (
+        (0x000000000FFFFFFF, 0x00FFFFFFF0000000, 4),
+        (0x00003FFF00003FFF, 0x0FFFC0000FFFC000, 2),
+        (0x007F007F007F007F, 0x3F803F803F803F80, 1),
+    )
+)
+#: By the number of its bytes: the bits that say that an integer goes on, in all bytes but the last.
+_GO_ON: Final = np.array([0, *(0x8080808080808080 >> 8 * (9 - size) for size in range(1, 9))], np.uint64)
 #: Lengths below this have their bytes in a table; longer ones are worked out.
 _TABLE: Final = 8_192
 
@@ -58,8 +74,12 @@ def write_longs(values: Ints, null: Mask | None, branch: Branch) -> pa.BinaryArr
     zigzag = ((values << 1) ^ (values >> 63)).view(np.uint64)
     if null is not None:
         zigzag = np.where(null, np.uint64(0), zigzag)
-    lead = len(branch.value)
-    longest = max(1, (int(zigzag.max(initial=0)).bit_length() + 6) // 7)
+    most, lead = int(zigzag.max(initial=0)), len(branch.value)
+    if most < 2 * _TABLE:
+        return take(_small_longs(branch), zigzag if null is None else np.where(null, np.uint64(2 * _TABLE), zigzag))
+    longest = (most.bit_length() + 6) // 7
+    if lead + longest <= _WORD:
+        return _write_words(zigzag, longest, null, branch)
     rows = np.empty((lead + longest, len(values)), np.uint8)  # a byte of all rows side by side: written fast
     rows[:lead] = np.frombuffer(branch.value, np.uint8)[:, None]
     lengths = np.full(len(values), lead + 1, np.int64)
@@ -69,6 +89,26 @@ def write_longs(values: Ints, null: Mask | None, branch: Branch) -> pa.BinaryArr
         lengths += more
         zigzag >>= np.uint64(7)
     return ragged(*_with_null(rows.T, lengths, null, branch))
+
+
+def _write_words(zigzag: Words, longest: int, null: Mask | None, branch: Branch) -> pa.BinaryArray:
+    """Return integers that need eight bytes at most, branch included: each is put together in a word of its own."""
+    lengths = np.ones(len(zigzag), np.int32)
+    for i in range(1, longest):
+        lengths += zigzag >= np.uint64(1 << 7 * i)
+    words = zigzag
+    for low, high, shift in _SPREADS:
+        words = words & low | (words & high) << shift
+    words |= _GO_ON[lengths]
+    lead = len(branch.value)
+    if lead:
+        words = words << np.uint64(8 * lead) | np.uint64(int.from_bytes(branch.value, "little"))
+        lengths += np.int32(lead)
+    if null is not None:
+        words = np.where(null, np.uint64(int.from_bytes(branch.null, "little")), words)
+        lengths = np.where(null, np.int32(len(branch.null)), lengths)
+    starts = np.arange(0, _WORD * len(words), _WORD, dtype=np.int32)
+    return gather(words.astype("<u8", copy=False), starts, starts + lengths)
 
 
 def _with_null(rows: Bytes, lengths: Ints, null: Mask | None, branch: Branch) -> tuple[Bytes, Ints]:
@@ -101,6 +141,13 @@ def _write_lengths(lengths: np.ndarray, null: Mask | None, branch: Branch) -> pa
 def _lengths(branch: Branch) -> pa.BinaryArray:
     """Return null's bytes, then the bytes before values of length 0, 1, 2 and so on."""
     return constants([branch.null, *(branch.value + write_long(i) for i in range(_TABLE))])
+
+
+@lru_cache(64)
+def _small_longs(branch: Branch) -> pa.BinaryArray:
+    """Return the bytes of integers by their zig-zag, then null's."""
+    signed = (zigzag >> 1 ^ -(zigzag & 1) for zigzag in range(2 * _TABLE))
+    return constants([*(branch.value + write_long(number) for number in signed), branch.null])
 
 
 @lru_cache(64)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.binary import write_long
 from schemas.block import UNSENT, Block, Op, Origin, Row, Transaction
 from schemas.codec import BlockEncoder
 from schemas.columnar import encode
 from schemas.columnar.block import ColumnBlock
 from schemas.columnar.encode import ColumnEncoder
 from schemas.columnar.messages import Messages
+from schemas.columnar.write import Branch, write_longs
 from schemas.errors import ContractError
 from schemas.fingerprint import fingerprint
 from schemas.framing import single_object
@@ -166,3 +168,18 @@ def test_batches_of_messages_are_the_messages_in_order() -> None:
     ]
     assert Counter(len(values) for _, values in batches)[0] == 0
     assert len(Messages.of(list(messages))) == 4_500
+
+
+@pytest.mark.parametrize("branch", [Branch(b"\x02", b"\x00"), Branch(b"\x00", b"\x02"), Branch(b"", b"")])
+@given(st.integers(1, 63), st.data())
+def test_integers_of_any_size_and_nulls_between_are_written_as_one_by_one(
+    branch: Branch, bits: int, data: st.DataObject
+) -> None:
+    number = st.integers(-(1 << bits), (1 << bits) - 1)
+    numbers = data.draw(st.lists(number | st.sampled_from([0, -1, (1 << bits) - 1, -(1 << bits)]), min_size=1))
+    values = np.array(numbers, np.int64)
+    null = np.array([data.draw(st.booleans()) for _ in numbers])
+    alone = [branch.value + write_long(one) for one in numbers]
+    assert write_longs(values, None, branch).to_pylist() == alone
+    between = [branch.null if gone else one for one, gone in zip(alone, null.tolist(), strict=True)]
+    assert write_longs(values, null, branch).to_pylist() == between
