@@ -78,3 +78,43 @@ def test_a_primary_key_that_the_server_made_and_hides_is_a_key_like_others(
             assert [e.after for e in changes(batch)] == [(b"2", b"8")]
             assert batch.blocks[0].table == chunk.schema
     maker.close()
+
+
+def test_columns_that_a_select_of_all_leaves_out_travel_like_others(
+    mysql_kind_db: str, pipeline_name: str, tmp_path: Path
+) -> None:
+    db = Database(mysql_kind_db, pipeline_name)
+    db.run("CREATE TABLE t (id int PRIMARY KEY, hidden varchar(9) INVISIBLE, v int)")
+    db.run("INSERT INTO t (id, hidden, v) VALUES (1, 'a', 2), (3, NULL, 4)")
+    with started(db.source()) as source:
+        chunk = read_chunk(source, found(source, "t"), tmp_path)
+        db.run("UPDATE t SET hidden = 'b' WHERE id = 1", "INSERT INTO t VALUES (5, 6)")
+        batch = read_all(source)
+        assert chunk_rows(source, chunk) == [(b"1", b"a", b"2"), (b"3", None, b"4")]
+        assert [e.after for e in changes(batch)] == [(b"1", b"b", b"2"), (b"5", None, b"6")]
+        assert batch.blocks[0].table == chunk.schema
+    db.close()
+
+
+def test_columns_that_were_added_at_once_are_in_rows_from_before_and_behind(
+    mysql_kind_db: str, pipeline_name: str, tmp_path: Path
+) -> None:
+    """The server leaves the rows that are there as they are stored, and gives the default for what they lack."""
+    db = Database(mysql_kind_db, pipeline_name)
+    db.run("CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t VALUES (1, 10), (2, 20)")
+    db.run("ALTER TABLE t ADD COLUMN w varchar(9) DEFAULT 'older' AFTER id, ALGORITHM = INSTANT")
+    with started(db.source()) as source:
+        chunk = read_chunk(source, found(source, "t"), tmp_path)
+        db.run("UPDATE t SET v = 21 WHERE id = 2", "DELETE FROM t WHERE id = 1")
+        first = read_all(source)
+        db.run("ALTER TABLE t ADD COLUMN x int DEFAULT 5 FIRST, ALGORITHM = INSTANT", "UPDATE t SET v = 22")
+        second = read_all(source)
+        assert chunk_rows(source, chunk) == [(b"1", b"older", b"10"), (b"2", b"older", b"20")]
+        assert [(e.before, e.after) for e in changes(first)] == [
+            ((b"2", b"older", b"20"), (b"2", b"older", b"21")),
+            ((b"1", b"older", b"10"), None),
+        ]
+        (change,) = changes(second)
+        assert (second.lost, change.after) == ({}, (b"5", b"2", b"older", b"22"))
+        assert change.table.columns[0].missing == "5"
+    db.close()
