@@ -66,7 +66,7 @@ TYPES = {
 }
 #: What only one kind of server has.
 MORE_TYPES = {
-    "mariadb": {"token": ("uuid", "'00112233-4455-4677-8899-aabbccddeeff'", "00112233-4455-4677-8899-aabbccddeeff")},
+    "mariadb": {"net": ("inet6", "'2001:db8::1'", "2001:db8::1/128")},
     "mysql": {"vec": ("vector(2)", "to_vector('[1,-2]')", "[1.0,-2.0]")},
 }
 #: More rows than go one by one.

@@ -62,7 +62,7 @@ def matrix(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[Table]]]:
 def _matrix(url: str) -> list[Table]:
     log = Log(url)
     since = log.end()
-    cases = mysql_types.cases(mariadb=log.mariadb)
+    cases = mysql_types.cases(log.version, mariadb=log.mariadb)
     groups = {f"t{at}": cases[at : at + TOGETHER] for at in range(0, len(cases), TOGETHER)}
     with closing(mysql.connect(url, program_name="test")) as session, session.cursor() as cursor:
         for name, group in groups.items():

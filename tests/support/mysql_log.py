@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from capture.sources.mysql.row_images import rows, table_map
 from capture.sources.mysql.row_images.table_map import TableMap
+from capture.sources.mysql.server import inspect
 from runtime import mysql
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Log:
     def __init__(self, url: str) -> None:
         self._url = url
         with closing(mysql.connect(url, program_name="test")) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT VERSION()")
-            self.mariadb = "MariaDB" in cursor.fetchone()[0]
-            cursor.execute(table_map.COLLATIONS_MARIADB if self.mariadb else table_map.COLLATIONS_MYSQL)
+            server = inspect(connection)
+            self.mariadb, self.version = server.mariadb, server.version
+            cursor.execute(table_map.collations_query(self.version, mariadb=self.mariadb))
             self.collations: dict[int, str] = {number: name for number, name in cursor.fetchall() if name}
 
     def end(self) -> Place:

@@ -139,21 +139,31 @@ MYSQL: Final = [
     _geometry("point srid 4326", "'POINT(10 20)',4326"), *texts("gb18030", "中文😀ǹ"),
 ]  # fmt: skip
 MARIADB: Final = [
-    _case(
-        "uuid", "'123e4567-e89b-12d3-a456-426614174000'", "'00112233-4455-4677-8899-aabbccddee00'",
-        "'01890000-0000-7000-8000-000000000000'", "'00000000-0000-0000-0000-000000000000'",
-    ),
-    _case("inet6", "'2001:db8::1'", "'::'", "'::ffff:1.2.3.0'", "'fe80::'"), _case("inet4", "'1.2.3.4'", "'10.0.0.0'"),
-    _case("json", "'{\"a\":  1}'"), _case("varchar(300) compressed", "repeat('abc',100)", "''", "'z'"),
-    _case("blob compressed", "repeat(x'00ff',1000)", "''"), _case("varbinary(254) compressed", "repeat('a',254)"),
+    _case("inet6", "'2001:db8::1'", "'::'", "'::ffff:1.2.3.0'", "'fe80::'"), _case("json", "'{\"a\":  1}'"),
+    _case("varchar(300) compressed", "repeat('abc',100)", "''", "'z'"), _case("blob compressed", "repeat(x'00ff',1000)", "''"),
+    _case("varbinary(254) compressed", "repeat('a',254)"), _case("char(10) collate utf8mb4_nopad_bin", "'ab  '"),
     _case("longtext compressed character set latin1", "repeat('é',500)"),
-    _case("char(10) collate utf8mb4_nopad_bin", "'ab  '"), _case("varchar(10) collate utf8mb4_uca1400_ai_ci", "'ab '"),
 ]  # fmt: skip
+#: By the version that first has them.
+MARIADB_SINCE: Final = {
+    (10, 7): [
+        _case(
+            "uuid", "'123e4567-e89b-12d3-a456-426614174000'", "'00112233-4455-4677-8899-aabbccddee00'",
+            "'01890000-0000-7000-8000-000000000000'", "'00000000-0000-0000-0000-000000000000'",
+        ),
+    ],
+    (10, 10): [
+        _case("inet4", "'1.2.3.4'", "'10.0.0.0'"), _case("varchar(10) collate utf8mb4_uca1400_ai_ci", "'ab '"),
+    ],
+    (11, 7): [_case("vector(3)", "VEC_FromText('[1,0.1,-2.5]')")],
+}  # fmt: skip
 
 
-def cases(*, mariadb: bool) -> list[Case]:
-    """Return all that a kind of server has."""
+def cases(version: tuple[int, ...], *, mariadb: bool) -> list[Case]:
+    """Return all that a kind of server has in this version."""
     every = [*NUMBERS, *TIMES, *STRINGS, *GEOMETRIES]
     for charset, text in CHARSETS.items():
         every += texts(charset, text)
-    return every + (MARIADB if mariadb else MYSQL)
+    if not mariadb:
+        return every + MYSQL
+    return every + MARIADB + [case for since, more in MARIADB_SINCE.items() if version >= since for case in more]

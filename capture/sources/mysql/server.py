@@ -12,7 +12,7 @@ from capture.source import SourceError
 from capture.sources.mysql.faults import translated
 from capture.sources.mysql.log.coordinates import Place
 from capture.sources.mysql.log.gtid import GtidPosition, GtidSet
-from capture.sources.mysql.row_images.table_map import COLLATIONS_MARIADB, COLLATIONS_MYSQL
+from capture.sources.mysql.row_images.table_map import collations_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,12 +65,12 @@ class Server:
 def inspect(conn: Connection[Any]) -> Server:
     """Return what a server says of itself; raises SourceError or SourceUnavailable."""
     with translated("the server does not say what it is"):
-        version = str(value(conn, "SELECT VERSION()"))
-        mariadb = "mariadb" in version.lower()
-        collations = rows(conn, COLLATIONS_MARIADB if mariadb else COLLATIONS_MYSQL)
+        said = str(value(conn, "SELECT VERSION()"))
+        mariadb, version = "mariadb" in said.lower(), _numbers(said)
+        collations = rows(conn, collations_query(version, mariadb=mariadb))
         return Server(
             mariadb=mariadb,
-            version=_numbers(version),
+            version=version,
             uid=_uid(conn, mariadb=mariadb),
             server_id=int(value(conn, "SELECT @@server_id")),
             gtids=mariadb or str(value(conn, "SELECT @@global.gtid_mode")).upper() == "ON",

@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 #: What gives :func:`read` its ``collations``, id to character set. MariaDB has all ids in another view than MySQL.
-COLLATIONS_MYSQL: Final = "SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS"
-COLLATIONS_MARIADB: Final = (
+_COLLATIONS: Final = "SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS"
+_COLLATIONS_OF_MANY: Final = (
     "SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"
 )
+#: From here on a collation of MariaDB may belong to several character sets, under a number for each.
+_MANY: Final = (10, 10)
 
 _BINARY: Final = "binary"
+
+
+def collations_query(version: tuple[int, ...], *, mariadb: bool) -> str:
+    """Return what asks a server for the character set of each collation by its number."""
+    return _COLLATIONS_OF_MANY if mariadb and version >= _MANY else _COLLATIONS
 
 
 class TableMapError(Exception):
