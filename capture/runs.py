@@ -7,18 +7,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterator
 
     from schemas.block import Transaction
     from schemas.columnar.arrays import Ints, Mask
 
 Version = TypeVar("Version")
 Row = TypeVar("Row")
+
+
+class RowList(Protocol[Row]):
+    """What holds the rows of a run; called without arguments, its type makes an empty one."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield them in order."""
+
+    def append(self, row: Row, /) -> None:
+        """Add one at the end."""
+
+    def extend(self, rows: Any, /) -> None:
+        """Add many."""
+
+    def pop(self) -> Row:
+        """Take away the last."""
 
 
 @dataclass(slots=True)
@@ -33,7 +52,7 @@ class Run(Generic[Version, Row]):
     transactions: list[Transaction]
     first: int = 0
     begins: list[int] = field(default_factory=lambda: [0])
-    rows: list[Row] = field(default_factory=list)
+    rows: RowList[Row] = field(default_factory=list)
     ended: bool = False
 
     def __len__(self) -> int:
@@ -79,7 +98,8 @@ class Run(Generic[Version, Row]):
     def hold_back(self) -> Run[Version, Row]:
         """Take out the last row and return it as a run of its own, which goes on."""
         ordinal = int(self.ordinals()[-1])
-        held = Run(self.version, self.transactions[-1:], ordinal, rows=[self.rows.pop()])
+        held = Run(self.version, self.transactions[-1:], ordinal, rows=type(self.rows)())
+        held.rows.append(self.rows.pop())
         if self.begins[-1] == len(self.rows) and len(self.begins) > 1:
             self.begins.pop()
             self.transactions.pop()
@@ -88,7 +108,7 @@ class Run(Generic[Version, Row]):
 
     def next_version(self, version: Version) -> Run[Version, Row]:
         """Return an empty run that goes on where this one ends, in the same transaction."""
-        return Run(version, self.transactions[-1:], int(self.ordinals()[-1]) + 2)
+        return Run(version, self.transactions[-1:], int(self.ordinals()[-1]) + 2, rows=type(self.rows)())
 
 
 @dataclass(slots=True)
@@ -105,7 +125,8 @@ class RunBuilder(Generic[Version, Row]):
     docs/snapshot-merge.md).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Callable[[], RowList[Row]] = list) -> None:
+        self._new_rows = rows
         self._tables: dict[Hashable, _Table[Version, Row]] = {}
         self._touched: dict[Hashable, _Table[Version, Row]] = {}
         self._transaction: Transaction | None = None
@@ -131,8 +152,8 @@ class RunBuilder(Generic[Version, Row]):
         """
         return self._open(table, version).rows.append
 
-    def extend(self, table: Hashable, version: Version, rows: Iterable[Row]) -> None:
-        """Take in rows of a table's version in the open transaction, one at least."""
+    def extend(self, table: Hashable, version: Version, rows: Any) -> None:
+        """Take in rows of a table's version in the open transaction, one at least: what the list of rows takes."""
         self._open(table, version).rows.extend(rows)
 
     def commit(self) -> None:
@@ -172,10 +193,10 @@ class RunBuilder(Generic[Version, Row]):
             raise AssertionError("a row outside any transaction")
         held = self._tables.get(table)
         if held is None:
-            held = self._tables[table] = _Table(Run(version, [self._transaction]))
+            held = self._tables[table] = _Table(Run(version, [self._transaction], rows=self._new_rows()))
         elif held.open.version is not version:
             held.finished.append(held.open)
-            held.open = Run(version, [self._transaction])
+            held.open = Run(version, [self._transaction], rows=self._new_rows())
         else:
             held.open.begins.append(len(held.open))
             held.open.transactions.append(self._transaction)

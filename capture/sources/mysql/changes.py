@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 #: A TRUNCATE among the rows: its letter, and no image.
 TRUNCATE: Final = Op.TRUNCATE.value.encode()
 _CREATE, _UPDATE, _DELETE = (ord(op.value) for op in (Op.CREATE, Op.UPDATE, Op.DELETE))
-#: A row begins with the letter of its operation.
-_LETTER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def _by_column(run: Run[Reading, bytes]) -> ColumnBlock:
 
 
 def _part(images: Images, places: Ints, letter: int) -> Part:
-    first = images.read(places, images.starts[places] + _LETTER)
+    first = images.read(places, images.starts[places])
     second = images.read(places, first.ends) if letter == _UPDATE else None
     if ((first if second is None else second).ends != images.ends[places]).any():
         raise Unserved

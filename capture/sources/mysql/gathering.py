@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from capture.runs import RunBuilder
 from capture.sources.mysql.row_images.rows import RowsError
+from capture.sources.mysql.row_images.stretches import Rows, Slice
 from schemas.block import Op
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Gatherer:
     def __init__(self, lose: Callable[[str, str], None]) -> None:
         self.most = sys.maxsize
         self._lose = lose
-        self._runs: RunBuilder[Reading, bytes] = RunBuilder()
+        self._runs: RunBuilder[Reading, bytes] = RunBuilder(Rows)
         self._kept: _Kept = []
         self._rows = 0
         self._unsplit = 0.0
@@ -102,9 +103,9 @@ class Gatherer:
                 if isinstance(rows, RowsError):
                     lost.add(reading.name)
                     self._lose(reading.name, f"a row of it cannot be read: {rows}")
-                elif rows:
+                elif count := _count(rows):
                     self._runs.extend(reading.name, reading, rows)
-                    self._rows += len(rows)
+                    self._rows += count
 
     def _cut(self, kept: _Kept) -> dict[int, Iterator[Cut]]:
         """Return what comes of the events of each reading."""
@@ -120,11 +121,15 @@ class Gatherer:
         return cut
 
 
+def _count(found: Slice | list[bytes]) -> int:
+    return found.end - found.first if isinstance(found, Slice) else len(found)
+
+
 def _mean_size(events: list[RowEvent], cut: list[Cut]) -> float:
     """Return how large the images of events are in the middle; 0 when none could be split."""
     size = images = 0
     for event, rows in zip(events, cut, strict=True):
         if not isinstance(rows, RowsError):
             size += len(event.images)
-            images += len(rows) * (2 if event.op is Op.UPDATE else 1)
+            images += _count(rows) * (2 if event.op is Op.UPDATE else 1)
     return size / images if images else 0

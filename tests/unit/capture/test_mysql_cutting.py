@@ -14,6 +14,7 @@ from capture.sources.mysql.gathering import Gatherer
 from capture.sources.mysql.row_images import cutting, rows, splitting
 from capture.sources.mysql.row_images.column_meta import ColumnMeta
 from capture.sources.mysql.row_images.rows import RowsError
+from capture.sources.mysql.row_images.stretches import Rows, Slice
 from capture.sources.mysql.row_images.wire import Wire, WireType
 from schemas.block import Transaction
 from schemas.table import TableSchema
@@ -42,7 +43,10 @@ def one_by_one(split, events):
 
 
 def at_once(cut, events):
-    return [str(found) if isinstance(found, RowsError) else found for found in cut(events)]
+    return [
+        str(found) if isinstance(found, RowsError) else list(found.rows()) if isinstance(found, Slice) else found
+        for found in cut(events)
+    ]
 
 
 @settings(max_examples=60, phases=FAST)
@@ -108,7 +112,14 @@ def image(number, text="abc"):
 
 def told(runs):
     return [
-        (run.version.name, run.transactions, run.rows, run.tx().tolist(), run.ordinals().tolist(), run.last().tolist())
+        (
+            run.version.name,
+            run.transactions,
+            list(run.rows),
+            run.tx().tolist(),
+            run.ordinals().tolist(),
+            run.last().tolist(),
+        )
         for run in runs
     ]
 
@@ -177,3 +188,37 @@ def test_an_event_that_cannot_be_split_loses_its_table_and_the_rows_behind_it():
     gathered.commit()
     assert {run.version.name: len(run) for run in gathered.take()} == {"shop.t0": 1, "shop.t1": 1}
     assert lost == [("shop.t0", "a row of it cannot be read: a row image that does not end with its event")]
+
+
+# --- rows that are not single ones ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(st.integers(0, (1 << 32) - 1))
+def test_rows_of_events_and_single_rows_are_what_a_list_of_them_is(seed):
+    random = Random(seed)
+    events = [event_of(2, [image(i, "x" * random.randrange(9)) for i in range(6)], "cud"[i % 3]) for i in range(40)]
+    slices = cutting.cutter(TABLE.wires)(events)
+    found, expected = Rows(), []
+    for _ in range(random.randint(0, 12)):
+        kind = random.choice(["event", "next events", "single", "pop"])
+        at = random.randrange(len(slices) - 2)
+        if kind == "single":
+            found.append(b"t")
+            expected.append(b"t")
+        elif kind == "pop" and expected:
+            assert found.pop() == expected.pop()
+        else:
+            for piece in slices[at : at + (3 if kind == "next events" else 1)]:
+                found.extend(piece)
+                expected += piece.rows()
+        assert (len(found), list(found)) == (len(expected), expected)
+    together = found.together()
+    bounds = zip(together.letters.tolist(), together.starts.tolist(), together.ends.tolist(), strict=True)
+    assert [bytes([letter]) + together.raw[start:end] for letter, start, end in bounds] == expected
+    assert len(together.raw) >= sum(map(len, expected)) - len(expected) + 8
+
+
+def test_no_rows_have_no_last_one():
+    with pytest.raises(IndexError):
+        Rows().pop()

@@ -132,6 +132,6 @@ def test_rows_with_documents_and_without_hold_what_the_reference_reads():
     event = rows.event(30, mysql_images.rows_body(2, list(map(mysql_images.image, lines))))
     cut = splitting.splitter(table.wires)(event)
     reader = images.Images(cut, images.fields(table.wires, table.columns))
-    read_rows = reader.read(np.arange(len(cut)), reader.starts + 1).images.rows()
+    read_rows = reader.read(np.arange(len(cut)), reader.starts).images.rows()
     assert read_rows == list(map(mysql_images.row, lines))
     assert read_rows == [rows.row_reader(table)(row).after for row in cut]

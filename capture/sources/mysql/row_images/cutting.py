@@ -13,6 +13,7 @@ import numpy as np
 
 from capture.sources.mysql.row_images.rows import RowsError
 from capture.sources.mysql.row_images.splitting import splitter, way
+from capture.sources.mysql.row_images.stretches import Slice, Stretch
 from capture.sources.mysql.row_images.wire import fixed_size, length_size
 from schemas.block import Op
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from schemas.columnar.arrays import Bytes, Ints
 
     #: What comes of an event: its rows, or why they cannot be told.
-    Cut = list[bytes] | RowsError
+    Cut = Slice | list[bytes] | RowsError
 
 #: Fewer events are split sooner one by one.
 _FEWEST: Final = 32
@@ -49,7 +50,7 @@ def cutter(wires: Sequence[Wire]) -> Callable[[Sequence[RowEvent]], list[Cut]]:
         if len(events) < _FEWEST or not all(served):
             return [alone(event) for event in events]
         return [
-            alone(event) if rows is None else rows for event, rows in zip(events, _rows(walker, events), strict=True)
+            alone(event) if rows is None else rows for event, rows in zip(events, _slices(walker, events), strict=True)
         ]
 
     return cut
@@ -62,26 +63,30 @@ def least_size(table: TableMap) -> int:
     return (len(table.wires) + 7) // 8 + sum(sizes)
 
 
-def _rows(walker: _Walker, events: Sequence[RowEvent]) -> Iterator[list[bytes] | None]:
+def _slices(walker: _Walker, events: Sequence[RowEvent]) -> Iterator[Slice | None]:
     """Yield the rows of each event; None for an event that is to be split alone."""
     raw = b"".join([*(event.images for event in events), bytes(walker.nulls_size), _PADDING])
     sizes = np.fromiter((len(event.images) for event in events), np.int64, len(events))
     ends = np.cumsum(sizes)
-    which, stops = walker.walk(raw, ends - sizes, ends)
-    order = np.argsort(which, kind="stable")
-    counts = np.bincount(which, minlength=len(events)).tolist()
-    found, first, start = stops[order].tolist(), 0, 0
-    for event, count, end in zip(events, counts, ends.tolist(), strict=True):
-        mine = found[first : first + count]
-        first += count
-        if event.op is Op.UPDATE:  # two images are a row
-            mine = mine[1::2] if count % 2 == 0 else []
-        if (mine[-1] if mine else start) == end:
-            letter = event.op.value.encode()
-            yield [letter + raw[begin:stop] for begin, stop in zip([start, *mine], mine, strict=False)]
-        else:
-            yield None
-        start = end
+    starts = ends - sizes
+    which, stops = walker.walk(raw, starts, ends)
+    update = np.fromiter((event.op is Op.UPDATE for event in events), np.bool_, len(events))
+    images = np.bincount(which, minlength=len(events))
+    behind = np.cumsum(images)
+    reached = np.where(images > 0, np.append(stops, 0)[behind - 1], starts)
+    served = (reached == ends) & ~(update & (images % 2 == 1))
+    second = (np.arange(len(which)) - (behind - images)[which]) % 2 == 1
+    row = second | ~update[which]  # an update's new image ends its row
+    which, stops = which[row], stops[row]
+    begins = np.empty(len(stops), np.int64)
+    begins[1:] = stops[:-1]
+    counts = np.bincount(which, minlength=len(events))
+    lasts = np.cumsum(counts)
+    begins[(lasts - counts)[counts > 0]] = starts[counts > 0]
+    letters = np.frombuffer(b"".join([event.op.value.encode() for event in events]), np.uint8)[which]
+    stretch = Stretch(raw, letters, begins, stops)
+    for end, count, whole in zip(lasts.tolist(), counts.tolist(), served.tolist(), strict=True):
+        yield Slice(stretch, end - count, end) if whole else None
 
 
 class _Walker:
@@ -92,7 +97,7 @@ class _Walker:
         self.nulls_size = (len(wires) + 7) // 8
 
     def walk(self, raw: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """Return the ends of images and the events that they belong to, rising for each event."""
+        """Return the ends of images, event by event, and the events that they belong to."""
         data = np.frombuffer(raw, np.uint8)
         words = np.ndarray((len(raw) - 7,), "<u8", raw, strides=(1,))
         going = np.flatnonzero(starts < ends)
@@ -105,7 +110,9 @@ class _Walker:
             left = at < ends
             if not left.all():
                 going, at, ends = going[left], at[left], ends[left]
-        return np.concatenate(which), np.concatenate(stops)
+        events = np.concatenate(which)
+        order = np.argsort(events, kind="stable")
+        return events[order], np.concatenate(stops)[order]
 
     def _past(self, data: Bytes, words: Any, at: Ints) -> Ints:
         """Return where images end; beyond the data for bytes that are none."""

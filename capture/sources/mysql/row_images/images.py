@@ -7,27 +7,25 @@ Raises Unserved for bytes that it does not understand: then the reference says w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from capture.sources.mysql.row_images import forms, json_columns, texts
+from capture.sources.mysql.row_images.stretches import Rows
 from capture.sources.mysql.row_images.wire import WireType, fixed_size, length_size
 from schemas.columnar.arrays import Unserved, gather, with_nulls
 from schemas.columnar.block import Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from capture.sources.mysql.row_images.column_meta import ColumnMeta
     from capture.sources.mysql.row_images.forms import Form
     from capture.sources.mysql.row_images.texts import Words
     from capture.sources.mysql.row_images.wire import Wire
-    from schemas.columnar.arrays import Bytes, Ints, Mask
-
-#: Bytes behind the last row, so that eight may be read anywhere.
-_PADDING: Final = bytes(32)
+    from schemas.columnar.arrays import Ints, Mask
 
 
 class Field(NamedTuple):
@@ -67,23 +65,15 @@ class Read(NamedTuple):
 
 
 class Images:
-    """Rows one after the other, as they were split. ``starts`` and ``ends``: where each of them lies."""
+    """Rows, as they were split. ``starts`` and ``ends``: where the images of each lie; ``letters``: its operation."""
 
-    def __init__(self, rows: Sequence[bytes], found: Sequence[Field]) -> None:
-        self._raw = b"".join([*rows, _PADDING])
+    def __init__(self, rows: Iterable[bytes], found: Sequence[Field]) -> None:
+        stretch = (rows if isinstance(rows, Rows) else Rows(list(rows))).together()
+        self._raw, self.letters, self.starts, self.ends = stretch
         self._fields = found
-        sizes = np.fromiter(map(len, rows), np.int64, len(rows))
-        self.ends = np.cumsum(sizes)
-        self.starts = self.ends - sizes
         self._data = np.frombuffer(self._raw, np.uint8)
         # Eight bytes from any place on, as one number: a view of the same memory, one entry for each place.
         self._words = np.ndarray((len(self._raw) - 7,), "<u8", self._raw, strides=(1,))
-
-    @property
-    def letters(self) -> Bytes:
-        """The letters of the rows' operations."""
-        letters: Bytes = self._data[self.starts]
-        return letters
 
     def read(self, which: Ints, at: Ints) -> Read:
         """Read an image of each of these rows, from here on."""
