@@ -112,18 +112,17 @@ class Loop:
         self._applied = {}
 
     def _apply_all(self, *, spill: bool) -> None:
-        self._apply_small()
-        for partition, work in list(self._works.items()):
-            if work.at_rest:
-                continue
+        awake = [found for found in self._works.items() if not found[1].at_rest]
+        self._apply_small(awake)
+        for partition, work in awake:
             while (batch := self._next(work, spill=spill)) is not None:
                 if not self._apply(partition, work, batch):
                     break
 
-    def _apply_small(self) -> None:
+    def _apply_small(self, awake: list[tuple[PartitionId, Work]]) -> None:
         """Let small batches of several tables share transactions; what cannot be applied so is applied alone later."""
         small = list[_Small]()
-        busy = [found for found in self._works.items() if not found[1].at_rest and found[1].may_share]
+        busy = [found for found in awake if found[1].may_share]
         for partition, work in sorted(busy, key=lambda found: found[0]) if len(busy) > 1 else ():
             batch = self._next(work, spill=False)
             if batch is not None and batch.complete and len(batch) <= _SMALL:

@@ -6,8 +6,6 @@ import random
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import structlog
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
-from tenacity.stop import stop_base
 
 from runtime.errors import Refused, Stopped, Unreachable
 from runtime.settings import RetryConfig
@@ -69,36 +67,17 @@ def retry(
     ``meanwhile`` is called before each pause. Raises Stopped as soon as a stop is requested, else the first error that
     is not retryable.
     """
-
-    def before_pause(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        pause = round(state.upcoming_sleep, 2)
-        log.warning("retrying", error=type(error).__name__, where=getattr(error, "where", ""), pause_s=pause)
+    pauses = Pause.passing(settings)
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            if not retryable(error):
+                raise
+            if stop.requested:
+                raise Stopped("a stop was requested while waiting for a system") from error
+            pause_s = pauses.next()
+            where = getattr(error, "where", "")
+            log.warning("retrying", error=type(error).__name__, where=where, pause_s=round(pause_s, 2))
         meanwhile()
-
-    def pause(seconds: float) -> None:
-        stop.wait(seconds)
-
-    first_s, longest_s = settings.first_ms / 1000, settings.longest_seconds
-    attempts = Retrying(
-        retry=retry_if_exception(retryable),
-        wait=wait_exponential(first_s, max(0.0, longest_s - first_s)) + wait_random(0, first_s),
-        stop=_Requested(stop),
-        sleep=pause,
-        before_sleep=before_pause,
-        reraise=True,
-    )
-    try:
-        return attempts(action)
-    except Exception as error:
-        if stop.requested and retryable(error):
-            raise Stopped("a stop was requested while waiting for a system") from error
-        raise
-
-
-class _Requested(stop_base):
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-
-    def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002 - tenacity's signature
-        return self._stop.requested
+        stop.wait(pause_s)
