@@ -57,6 +57,25 @@ def test_text_for_which_the_server_gives_null_because_it_is_too_large_does_not_b
     db.close()
 
 
+def test_rows_of_several_packets_keep_their_neighbours(mysql_kind_db: str, pipeline_name: str, tmp_path: Path) -> None:
+    db = Database(mysql_kind_db, pipeline_name)
+    sizes = [1, MIB - 10, 16 * MIB - 9, 16 * MIB - 8, 2, 33 * MIB, 0, 3]  # behind a length of 8 bytes, or of less
+    with globally(db, "max_allowed_packet", 64 * MIB):
+        db.run("CREATE TABLE t (id int PRIMARY KEY, v longblob)")
+        maker = Database(mysql_kind_db, pipeline_name)
+        for place, size in enumerate(sizes):
+            maker.run(f"INSERT INTO t VALUES ({place}, repeat(x'fe', {size}))")
+        maker.run("INSERT INTO t VALUES (99, NULL)")
+        maker.close()
+        with started(db.source()) as source:
+            rows = chunk_rows(source, read_chunk(source, found(source, "t"), tmp_path))
+    assert [row[0] for row in rows] == [*(b"%d" % place for place in range(len(sizes))), b"99"]
+    for size, row in zip(sizes, rows, strict=False):
+        assert row[1] == b"\xfe" * size
+    assert rows[-1][1] is None
+    db.close()
+
+
 @pytest.mark.mysql
 def test_a_primary_key_that_the_server_made_and_hides_is_a_key_like_others(
     mysql_db: str, pipeline_name: str, tmp_path: Path

@@ -31,7 +31,6 @@ _SIZE_BITS: Final = 0xFF_FFFF
 #: What is longer goes on in the next packet; so does what is exactly as long.
 _LARGEST_PACKET: Final = 0xFF_FFFF
 _EOF, _ERROR = 0xFE, 0xFF
-_EOF_BYTES: Final = 9
 #: Some thousands of ordinary rows; less than a packet may hold, so that a row in pieces is always a large one.
 _STRETCH_BYTES: Final = 1 << 20
 #: A stretch is full when less than this is left: what the server sends at a time should fit.
@@ -123,7 +122,7 @@ def _size(data: memoryview | bytes, at: int) -> int:
 
 
 def _is_last(packet: memoryview) -> bool:
-    return packet[0] == _ERROR or (packet[0] == _EOF and len(packet) < _EOF_BYTES)
+    return packet[0] in (_EOF, _ERROR)  # a row that begins with such a byte has a value that no stretch holds
 
 
 def _end(conn: Any, packet: bytes) -> None:
