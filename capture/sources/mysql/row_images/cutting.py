@@ -69,7 +69,11 @@ def _slices(walker: _Walker, events: Sequence[RowEvent]) -> Iterator[Slice | Non
     sizes = np.fromiter((len(event.images) for event in events), np.int64, len(events))
     ends = np.cumsum(sizes)
     starts = ends - sizes
-    which, stops = walker.walk(raw, starts, ends)
+    try:
+        which, stops = walker.walk(raw, starts, ends)
+    except IndexError:
+        yield from [None] * len(events)
+        return
     update = np.fromiter((event.op is Op.UPDATE for event in events), np.bool_, len(events))
     images = np.bincount(which, minlength=len(events))
     behind = np.cumsum(images)
@@ -97,7 +101,7 @@ class _Walker:
         self.nulls_size = (len(wires) + 7) // 8
 
     def walk(self, raw: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """Return the ends of images, event by event, and the events that they belong to."""
+        """Return the ends of images, event by event, and the events that they belong to; raises IndexError."""
         data = np.frombuffer(raw, np.uint8)
         words = np.ndarray((len(raw) - 7,), "<u8", raw, strides=(1,))
         going = np.flatnonzero(starts < ends)
@@ -115,23 +119,25 @@ class _Walker:
         return events[order], np.concatenate(stops)[order]
 
     def _past(self, data: Bytes, words: Any, at: Ints) -> Ints:
-        """Return where images end; beyond the data for bytes that are none."""
+        """Return where images end; raises IndexError where bytes that are no image lead beyond the data."""
         bits = data[at[:, None] + np.arange(self.nulls_size)]
         at = at + self.nulls_size
-        most = len(words) - 1
         if (bits == bits[0]).all():
             steps, rest = way(self._sizes, int.from_bytes(bits[0].tobytes(), "little"))
             for before, lengths in steps:
-                at = at + before
-                at = at + lengths + _length(words, np.minimum(at, most), lengths)
+                at += before
+                at += _length(data, words, at, lengths)
             return at + rest
         nulls = np.unpackbits(bits, axis=1, bitorder="little").view(np.bool_)
         for i, (size, lengths) in enumerate(self._sizes):
-            step = lengths + _length(words, np.minimum(at, most), lengths) if size is None else size
-            at = at + np.where(nulls[:, i], 0, step)
+            step = _length(data, words, at, lengths) if size is None else size
+            at += np.where(nulls[:, i], 0, step)
         return at
 
 
-def _length(words: Any, at: Ints, size: int) -> Ints:
+def _length(data: Bytes, words: Any, at: Ints, size: int) -> Ints:
+    """Return the lengths that stand here in ``size`` bytes, and these."""
+    if size == 1:
+        return data[at].astype(np.int64) + 1
     lengths: Ints = (words[at] & np.uint64((1 << 8 * size) - 1)).view(np.int64)
-    return lengths
+    return lengths + size
