@@ -38,13 +38,15 @@ if TYPE_CHECKING:
     ColumnRenderer = Callable[[ValueType], Callable[[Typed], pa.BinaryArray]]
 
 _ABSENT, _PRESENT = 0, 2
-_OPS: Final = {op: ord(op.value) for op in Op}
-#: The operations that an event with (an old image, a new image) may have.
+#: The operations that an event with (an old image, a new image) may have, as a table by the code of their letters.
 _OPS_OF: Final = {
-    (False, True): (_OPS[Op.READ], _OPS[Op.CREATE], _OPS[Op.UPDATE]),
-    (True, True): (_OPS[Op.CREATE], _OPS[Op.UPDATE]),
-    (True, False): (_OPS[Op.DELETE],),
-    (False, False): (_OPS[Op.TRUNCATE],),
+    images: np.isin(np.arange(256), [ord(op.value) for op in ops])
+    for images, ops in {
+        (False, True): (Op.READ, Op.CREATE, Op.UPDATE),
+        (True, True): (Op.CREATE, Op.UPDATE),
+        (True, False): (Op.DELETE,),
+        (False, False): (Op.TRUNCATE,),
+    }.items()
 }
 
 
@@ -204,7 +206,7 @@ def _check_operations(parts: list[Part], tail: Tail) -> None:
     for part in parts:
         without[part.places] = False
         allowed = _OPS_OF[part.before is not None, part.after is not None]
-        if not np.isin(tail.ops[part.places], allowed).all():
+        if not allowed[tail.ops[part.places]].all():
             raise Unserved
-    if not np.isin(tail.ops[without], _OPS_OF[False, False]).all():
+    if not _OPS_OF[False, False][tail.ops[without]].all():
         raise Unserved
