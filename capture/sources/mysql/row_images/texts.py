@@ -6,6 +6,7 @@ What stands at the place of a null is of no meaning, but does no harm.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -212,12 +213,31 @@ def _timestamp(wire: Wire, _meta: ColumnMeta) -> Whole:
             zero &= words.big(at + 4, size) == 0
         days, rest = np.divmod(seconds, _DAY_S)
         out = _moments(len(at), wire.size)
-        _put_day(out, *(np.where(zero, 0, part) for part in civil(days)))
-        _put_clock(out, rest // 3600, rest // 60 % 60, rest % 60)
+        out[:, :10], out[:, 11:19] = _days()[days], _clocks()[rest]
+        if zero.any():
+            out[zero, :10] = _DATE
         _put_fraction(out, words, at + 4, wire.size)
         return fixed(out)
 
     return read
+
+
+@cache
+def _days() -> Bytes:
+    """Return the text of each day on which a second of 32 bits lies."""
+    days = np.arange((1 << 32) // _DAY_S + 1)
+    out = np.tile(_DATE, (len(days), 1))
+    _put_day(out, *civil(days))
+    return out
+
+
+@cache
+def _clocks() -> Bytes:
+    """Return the text of each second of a day."""
+    seconds = np.arange(_DAY_S)
+    out = _moments(_DAY_S, 0)
+    _put_clock(out, seconds // 3600, seconds // 60 % 60, seconds % 60)
+    return out[:, 11:].copy()
 
 
 def _moments(count: int, fsp: int) -> Bytes:
@@ -243,7 +263,13 @@ def _put_fraction(out: Bytes, words: Words, at: Ints, fsp: int) -> None:
     stored = words.big(at, size).astype(np.int64)
     if (stored >= 100**size).any():
         raise Unserved
-    out[:, 20 : 20 + fsp] = _digits(stored, 2 * size)[:, :fsp]
+    if size == 1:
+        out[:, 20:] = _TWO[stored][:, :fsp]
+    else:
+        fours, rest = (stored, None) if size == 2 else np.divmod(stored, 100)
+        out[:, 20:24] = _FOUR[fours][:, :fsp]
+        if rest is not None:
+            out[:, 24:] = _TWO[rest][:, : fsp - 4]
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
