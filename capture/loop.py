@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Wait for the stream while chunks are being read or a save is due, in seconds: short, so that both go on.
 _BUSY_WAIT_S = 0.01
+#: Longest that the end waits for the end of a transaction that is being read, in seconds: its first rows would be
+#: published again. A transaction that takes longer begins anew at the next start.
+_FINISH_S = 5.0
 
 
 class Loop:
@@ -32,7 +35,7 @@ class Loop:
         self._run, self._pace, self._now = run, pace, now
         self.began_at = 0.0
         self._saving = False
-        self._turned = False
+        self._turned, self._between = False, True
 
     def turn(self) -> None:
         """Read what the stream has, publish it and what the snapshots can add, and go on with saving."""
@@ -41,7 +44,7 @@ class Loop:
             pace.wait()
         saves = self._look_after_saves()
         batch = run.read(_BUSY_WAIT_S if saves or run.engine.busy else run.settings.batch_wait_ms / 1000)
-        self._turned = True
+        self._turned, self._between = True, batch.between
         if pace is not None:
             pace.note(sum(map(len, batch.blocks)))
         hit("capture.batch_read")
@@ -58,7 +61,13 @@ class Loop:
         self._conclude()
 
     def finish(self) -> None:
-        """Save a last time, so that the next start publishes nothing again, and say that we stopped."""
+        """Save a last time, so that the next start publishes nothing again, and say that we stopped.
+
+        A transaction that is being read is read to its end before, if it has one soon.
+        """
+        deadline = self._now() + _FINISH_S
+        while not self._between and self._now() < deadline:
+            self.turn()
         if self._turned:
             self.save()
             self._run.stopped()

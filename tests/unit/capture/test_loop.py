@@ -20,6 +20,7 @@ class Run:
         self.calls: list[str] = []
         self.now = 100.0
         self.acknowledged = self.durable = False
+        self.rests: list[bool] = []  # whether the stream stands between transactions, turn by turn; then it does
         self.dirty = True
         self.publisher, self.source, self.engine = self, self, self
         self.busy = False
@@ -27,7 +28,8 @@ class Run:
 
     def read(self, max_wait_s: float) -> Batch:
         self.calls.append(f"read {max_wait_s:g}")
-        return Batch([], None, {"lsn": 1}, between=True, lost={})
+        self.now += 0.001
+        return Batch([], None, {"lsn": 1}, between=self.rests.pop(0) if self.rests else True, lost={})
 
     def delivered(self) -> bool:
         return self.acknowledged
@@ -112,6 +114,23 @@ def test_the_end_waits_for_the_save_under_way_and_for_one_more(loop: Loop, run: 
     run.calls.clear()
     loop.finish()
     assert run.calls == ["settle", "confirm 1", "flush", "save", "settle", "confirm 1", "stopped"]
+
+
+def test_a_transaction_that_is_being_read_is_read_to_its_end_before_the_last_save(loop: Loop, run: Run) -> None:
+    run.rests = [False, False, True, False]
+    loop.turn()
+    run.calls.clear()
+    loop.finish()
+    assert run.calls == ["read 0.1", "read 0.1", "flush", "save", "settle", "confirm 1", "stopped"]
+
+
+def test_the_end_does_not_wait_long_for_the_end_of_a_transaction(loop: Loop, run: Run) -> None:
+    run.acknowledged = run.durable = True
+    run.rests = [False] * 100_000
+    loop.turn()
+    loop.finish()
+    assert run.calls[-1] == "stopped"
+    assert 0 < len(run.rests) < 99_000
 
 
 def test_what_never_had_a_turn_is_not_saved(run: Run) -> None:
