@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from schemas.block import Transaction
 
 #: Rows may be smaller than those before by so much, before a batch gets larger than it should be.
-_SMALLER: Final = 0.8
+_SMALLER: Final = 0.95
 
 
 class _Rows(NamedTuple):

@@ -38,7 +38,9 @@ _DUMP_GTID: Final = Struct("<HIIQI")
 _THROUGH_GTID: Final = 4
 #: Places beyond have more bits than COM_BINLOG_DUMP takes.
 _OFFSETS: Final = 1 << 32
-_RECEIVE_BYTES: Final = 1 << 20
+#: Bytes that are kept of what has arrived; more only for a larger packet. More is asked for while there is this room.
+_BUFFER_BYTES: Final = 2 << 20
+_ROOM_BYTES: Final = 1 << 18
 #: Events taken in by one call at most, so that a flood of transactions of other tables returns to the caller too.
 _EVENTS_AT_ONCE: Final = 50_000
 _LARGEST_PACKET: Final = 0xFFFFFF
@@ -74,8 +76,8 @@ class Stream:
         self._server, self._server_id, self._answer_s = server, server_id, answer_s
         conn: Any = connect(url, program_name=program_name, answer_s=answer_s)
         self._conn, self._sock = conn, conn._sock  # noqa: SLF001 - the protocol is ours from here on
-        self._buffer = bytearray()
-        self._taken = 0
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._taken = self._filled = 0  # what arrived and was not handed on lies between
         self._heard_at = time.monotonic()
         self._checksums = False
         self._waiting: list[tuple[Header, bytes]] = []
@@ -160,32 +162,52 @@ class Stream:
     def _receive(self, timeout_s: float) -> bool:
         """Take in what has arrived within ``timeout_s``; whether anything has."""
         try:
-            if not getattr(self._sock, "pending", int)() and not select.select([self._sock], [], [], timeout_s)[0]:
-                return False
-            self._sock.settimeout(0.0)
-            data = self._sock.recv(_RECEIVE_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
+            size = self._arrived()
+            if size is None and timeout_s > 0 and select.select([self._sock], [], [], timeout_s)[0]:
+                size = self._arrived()
         except (OSError, ValueError):
             raise SourceUnavailable("the replication connection was lost") from None
-        if not data:
+        if size is None:
+            return False
+        if not size:
             raise SourceUnavailable("the server closed the replication connection")
-        del self._buffer[: self._taken]
-        self._taken = 0
-        self._buffer += data
+        self._filled += size
         self._heard_at = time.monotonic()
         return True
+
+    def _arrived(self) -> int | None:
+        """Put what has arrived behind the rest; return its size, None for nothing, 0 at the end of the connection."""
+        self._make_room()
+        self._sock.settimeout(0.0)
+        try:
+            with memoryview(self._buffer) as whole, whole[self._filled :] as room:
+                return int(self._sock.recv_into(room))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
+
+    def _make_room(self) -> None:
+        """Move the rest to the front when it is time; let the buffer grow for a large packet, and shrink behind it."""
+        buffer, rest = self._buffer, self._filled - self._taken
+        too_large = len(buffer) > _BUFFER_BYTES and rest + _ROOM_BYTES <= _BUFFER_BYTES
+        if len(buffer) - self._filled >= _ROOM_BYTES and not too_large:
+            return
+        kept = buffer[self._taken : self._filled]
+        self._taken, self._filled = 0, rest
+        if too_large or rest + _ROOM_BYTES > len(buffer):
+            self._buffer = kept + bytes(max(_BUFFER_BYTES - rest, rest // 4))
+        else:
+            buffer[:rest] = kept
 
     def _packet(self) -> memoryview | None:
         """Return the next whole packet, joined where it was too large for one; None while it is not there.
 
         It is good until more is received.
         """
-        buffer, at = self._buffer, self._taken
-        if len(buffer) < at + 4:
+        buffer, at, filled = self._buffer, self._taken, self._filled
+        if filled < at + 4:
             return None
         size = buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16
-        if len(buffer) < at + 4 + size:
+        if filled < at + 4 + size:
             return None
         if size == _LARGEST_PACKET:
             return self._large_packet()
@@ -198,7 +220,7 @@ class Stream:
         size = _LARGEST_PACKET
         while size == _LARGEST_PACKET:
             size = int.from_bytes(buffer[at : at + 3], "little")
-            if len(buffer) < at + 4 + size:
+            if self._filled < at + 4 + size:
                 return None
             parts.append((at + 4, at + 4 + size))
             at += 4 + size

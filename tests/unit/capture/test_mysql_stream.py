@@ -29,8 +29,13 @@ class Sink:
 
 @pytest.fixture
 def wire(monkeypatch):
-    """Give a stream, and the socket of its server; packets are split where they are larger than some hundred bytes."""
+    """Give a stream, and the socket of its server; packets are split where they are larger than some hundred bytes.
+
+    So is the buffer: what does not fit comes all the time.
+    """
     monkeypatch.setattr(stream, "_LARGEST_PACKET", SMALL_PACKET)
+    monkeypatch.setattr(stream, "_BUFFER_BYTES", 1_000)
+    monkeypatch.setattr(stream, "_ROOM_BYTES", 100)
     ours, server = socket.socketpair()
     monkeypatch.setattr(stream, "connect", lambda *_, **__: SimpleNamespace(_sock=ours))
     yield stream.Stream("", "test", None, 1, 60), server
@@ -75,6 +80,7 @@ def test_events_of_any_size_come_whole_in_pieces_of_any_size(wire, checksums):
     reader.drain(sink, 1_000)
     assert [kind for kind, _ in sink.events][:1] == [binlog.FORMAT]
     assert sink.events[1:] == sent
+    assert len(reader._buffer) == 1_000, "it is as small as ever behind large packets"
 
 
 def test_an_event_with_a_wrong_checksum_ends_the_connection(wire):
