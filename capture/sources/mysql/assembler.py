@@ -37,7 +37,7 @@ _OFFSETS: Final = 1 << 32
 _REPORT: Final = "report it, with the server's version"
 
 PARTIAL = "a row of it was logged without all its columns (binlog_row_image is not FULL, or was not for a session)"
-PARTIAL_JSON = "a row of it was logged with differences of JSON values alone (binlog_row_value_options = PARTIAL_JSON)"
+PARTIAL_JSON = "a row of it was logged with differences of a JSON value that do not fit the old one (PARTIAL_JSON)"
 STATEMENT = "changes of it were logged as a statement, without its rows (binlog_format was not ROW for a session)"
 OUTDATED = "a column was added with a value for older rows, and altered again before we could see which"
 UNFINISHED_ROLLBACK = "a transaction was rolled back in part, and the log has its rows nevertheless"

@@ -39,8 +39,7 @@ _TRIAL: Final = 1 << 30
 
 _SETTINGS: Final = """
 SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata',
-'binlog_row_value_options', 'log_slave_updates', 'log_replica_updates', 'binlog_expire_logs_seconds',
-'innodb_native_foreign_keys', 'server_id')"""
+'log_slave_updates', 'log_replica_updates', 'binlog_expire_logs_seconds', 'innodb_native_foreign_keys', 'server_id')"""
 
 #: What a replica can be told to leave out of what it replicates.
 _FILTERS: Final = frozenset(
@@ -128,11 +127,6 @@ def server_faults(facts: Facts, server_id: int) -> list[Fault]:
             not facts.is_set("binlog_row_metadata", "FULL"),
             "binlog_row_metadata is not FULL: the log does not name columns",
             "SET GLOBAL binlog_row_metadata = 'FULL'; -- and in its configuration",
-        ),
-        (
-            "PARTIAL_JSON" in facts.settings.get("binlog_row_value_options", ""),
-            "binlog_row_value_options has PARTIAL_JSON: the log has differences of JSON values",
-            "SET GLOBAL binlog_row_value_options = ''; -- and in its configuration",
         ),
         (
             facts.replica and not _logs_what_it_replicates(facts),

@@ -89,11 +89,11 @@ def _object(data: bytes, at: int, layout: Layout, depth: int, out: list[bytes]) 
     values = keys + count * layout.key.size
     before = b"{"
     for (start, length), value in zip(
-        layout.key.iter_unpack(_cut(data, keys, count * layout.key.size)),
-        layout.value.iter_unpack(_cut(data, values, count * layout.value.size)),
+        layout.key.iter_unpack(cut(data, keys, count * layout.key.size)),
+        layout.value.iter_unpack(cut(data, values, count * layout.value.size)),
         strict=True,
     ):
-        out += (before, key(_cut(data, at + start, length)))
+        out += (before, key(cut(data, at + start, length)))
         _entry(data, at, value, layout, depth, out)
         before = b", "
     out.append(b"}" if count else b"{}")
@@ -103,7 +103,7 @@ def _array(data: bytes, at: int, layout: Layout, depth: int, out: list[bytes]) -
     count, _ = layout.head.unpack_from(data, at)
     values = at + layout.head.size
     before = b"["
-    for value in layout.value.iter_unpack(_cut(data, values, count * layout.value.size)):
+    for value in layout.value.iter_unpack(cut(data, values, count * layout.value.size)):
         out.append(before)
         _entry(data, at, value, layout, depth, out)
         before = b", "
@@ -143,11 +143,12 @@ def _counted(data: bytes, at: int) -> bytes:
         at += 1
         length |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return _cut(data, at, length)
+            return cut(data, at, length)
         shift += 7
 
 
-def _cut(data: bytes, at: int, size: int) -> bytes:
+def cut(data: bytes, at: int, size: int) -> bytes:
+    """Return so many bytes; raises JsonError where they are not all there."""
     found = data[at : at + size]
     if len(found) != size:
         raise JsonError("ends too soon")

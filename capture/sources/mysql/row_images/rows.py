@@ -101,7 +101,7 @@ def _event(kind: int, op: Op, body: bytes) -> RowEvent:
     at = 8
     if kind in _VERSION_2:
         at += int.from_bytes(body[8:10], "little")
-    width, at = _packed(body, at)
+    width, at = packed(body, at)
     size = (width + 7) // 8
     present, at = body[at : at + size], at + size
     after = present
@@ -116,7 +116,8 @@ def _event(kind: int, op: Op, body: bytes) -> RowEvent:
     )
 
 
-def _packed(data: bytes, at: int) -> tuple[int, int]:
+def packed(data: bytes, at: int) -> tuple[int, int]:
+    """Return a length-encoded integer and where it ends; raises IndexError or KeyError."""
     first = data[at]
     if first < 0xFB:
         return first, at + 1

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from capture.sources.mysql.row_images.json_binary import JsonError
+from capture.sources.mysql.row_images.json_differences import applied
 from capture.sources.mysql.row_images.rows import RowsError
 from capture.sources.mysql.row_images.wire import WireType, fixed_size, length_size
 from schemas.block import Op
@@ -28,7 +30,7 @@ _PARTIAL_JSON: Final = 1
 
 
 class PartialValue(RowsError):
-    """A new value that the log has as its differences from the old one."""
+    """A new value that the log has as its differences from the old one, which do not fit that."""
 
 
 def splitter(wires: Sequence[Wire]) -> Callable[[RowEvent], list[bytes]]:
@@ -90,7 +92,7 @@ def _split_partial(
     sizes: list[tuple[int | None, int]],
     documents: list[int],
 ) -> list[bytes]:
-    """Split updates whose new images begin with which JSON values are differences, of which none may say anything."""
+    """Split updates whose new images begin with which JSON values are differences from the old ones."""
     letter, images, size = event.op.value.encode(), event.images, len(event.images)
     bits_size = (len(documents) + 7) // 8
     rows, at = [], 0
@@ -111,12 +113,18 @@ def _split_partial(
 
 
 def _restored(old: bytes, new: bytes, sizes: list[tuple[int | None, int]], partial: list[int]) -> bytes:
-    """Return the new image with the old values in these columns; raises PartialValue where they are others."""
+    """Return the new image with whole values in these columns; raises PartialValue where the old ones do not fit."""
     before, cells = _cells(old, sizes), _cells(new, sizes)
     for i in partial:
-        if any(cells[i]):  # a length other than 0
-            raise PartialValue("a JSON value of which the log has differences alone")
+        lengths = sizes[i][1]
+        differences = cells[i][lengths:]
         cells[i] = before[i]
+        if differences:
+            try:
+                value = applied(before[i][lengths:], differences)
+            except JsonError as error:
+                raise PartialValue(str(error)) from None
+            cells[i] = len(value).to_bytes(lengths, "little") + value
     return new[: (len(sizes) + 7) // 8] + b"".join(cells)
 
 
