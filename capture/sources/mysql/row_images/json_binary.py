@@ -136,14 +136,19 @@ def _scalar(data: bytes, kind: int, at: int) -> bytes:
 
 
 def _counted(data: bytes, at: int) -> bytes:
-    """Return bytes behind their length: seven bits a byte, the lowest first; the highest bit: more come."""
+    start, end = counted(data, at)
+    return cut(data, start, end - start)
+
+
+def counted(data: bytes, at: int) -> tuple[int, int]:
+    """Return where bytes begin and end behind their length: seven bits a byte, lowest first; the highest: more come."""
     length = shift = 0
     while True:
         byte = data[at]
         at += 1
         length |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return cut(data, at, length)
+            return at, at + length
         shift += 7
 
 

@@ -40,7 +40,9 @@ def applied(old: bytes, differences: bytes) -> bytes:
         if at != len(differences):
             raise JsonError("differences that end too soon")
         return stored(document)
-    except (IndexError, KeyError, struct.error, UnicodeDecodeError) as error:
+    except JsonError:
+        raise
+    except (IndexError, KeyError, OverflowError, ValueError, struct.error) as error:
         raise JsonError(f"differences that do not fit the old value ({type(error).__name__})") from None
 
 
@@ -163,22 +165,13 @@ def _size(data: bytes, kind: int, at: int) -> int:
         return _SIZES[kind]
     if kind not in (one.STRING, one.OPAQUE):
         raise JsonError("an unknown type")
-    content, start = at + (kind == one.OPAQUE), at
-    length = shift = 0
-    while True:
-        byte = data[content]
-        content += 1
-        length |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return content - start + length
-        shift += 7
+    return one.counted(data, at + (kind == one.OPAQUE))[1] - at
 
 
 def stored(node: Node) -> bytes:
     """Return a document, in the large layout whatever its size; keys in the server's order."""
     if isinstance(node, bytes):
         return node
-    named = isinstance(node, dict)
     keys = sorted(node, key=lambda name: (len(name), name)) if isinstance(node, dict) else []
     values = [node[name] for name in keys] if isinstance(node, dict) else node
     layout = one.LARGE
@@ -195,5 +188,5 @@ def stored(node: Node) -> bytes:
             entries += layout.value.pack(whole[0], at)
             content.append(whole[1:])
             at += len(whole) - 1
-    kind = one.LARGE_OBJECT if named else one.LARGE_ARRAY
+    kind = one.LARGE_OBJECT if isinstance(node, dict) else one.LARGE_ARRAY
     return bytes([kind]) + layout.head.pack(len(values), at) + entries + b"".join(content)
